@@ -1,0 +1,51 @@
+// swift-tools-version: 6.2
+import PackageDescription
+
+/// What every Swift target of this package is compiled with.
+let strict: [SwiftSetting] = [
+    .swiftLanguageMode(.v6),
+    .strictMemorySafety(),
+    .treatAllWarnings(as: .error),
+    .enableUpcomingFeature("ExistentialAny"),
+    .enableUpcomingFeature("InternalImportsByDefault"),
+    .enableUpcomingFeature("MemberImportVisibility"),
+]
+
+let package = Package(
+    name: "vne",
+    products: [
+        .executable(name: "vne-agent", targets: ["vne-agent"])
+    ],
+    dependencies: [
+        .package(url: "https://github.com/apple/swift-argument-parser", from: "1.8.0"),
+    ],
+    targets: [
+        // The kernel half, compiled by `make bpf`, carried as bytes, with the header that both halves share.
+        .target(name: "VNEPrograms", path: "bpf", sources: ["programs.c"], publicHeadersPath: "include"),
+        // System libraries and the headers that Glibc's module lacks.
+        .systemLibrary(
+            name: "CLibBPF", path: "Sources/CLibBPF", pkgConfig: "libbpf", providers: [.apt(["libbpf-dev"])]),
+        .systemLibrary(
+            name: "CLibYAML", path: "Sources/CLibYAML", pkgConfig: "yaml-0.1", providers: [.apt(["libyaml-dev"])]),
+        .target(name: "CLinux", path: "Sources/CLinux"),
+
+        .target(name: "PolicyModel", dependencies: ["CLibYAML"], swiftSettings: strict),
+        .target(
+            name: "VNEBPF", dependencies: ["PolicyModel", "VNEPrograms", "CLibBPF"], swiftSettings: strict),
+        .target(name: "VNEHost", dependencies: ["PolicyModel", "CLinux"], swiftSettings: strict),
+        .target(name: "VNEAgent", dependencies: ["PolicyModel"], swiftSettings: strict),
+        .executableTarget(
+            name: "vne-agent",
+            dependencies: [
+                "VNEAgent", "VNEBPF", "VNEHost", "PolicyModel",
+                .product(name: "ArgumentParser", package: "swift-argument-parser"),
+            ],
+            swiftSettings: strict),
+
+        .target(name: "TestSupport", dependencies: ["PolicyModel"], path: "Tests/TestSupport", swiftSettings: strict),
+        .testTarget(name: "PolicyModelTests", dependencies: ["PolicyModel", "TestSupport"], swiftSettings: strict),
+        .testTarget(name: "VNEBPFTests", dependencies: ["VNEBPF", "PolicyModel"], swiftSettings: strict),
+        .testTarget(name: "VNEHostTests", dependencies: ["VNEHost", "TestSupport"], swiftSettings: strict),
+        .testTarget(name: "VNEAgentTests", dependencies: ["VNEAgent", "PolicyModel"], swiftSettings: strict),
+    ]
+)

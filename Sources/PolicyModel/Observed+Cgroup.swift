@@ -1,0 +1,34 @@
+/// A cgroup that is held open.
+public struct OpenCgroup: Hashable, Sendable {
+    /// Relative to the cgroup2 mount, without a leading slash.
+    public var path: String
+    /// Inode number of its directory.
+    public var id: UInt64
+    /// Depth below the root.
+    public var level: UInt32
+    /// A file descriptor of its directory.
+    public var descriptor: Int32
+
+    public init(path: String, id: UInt64, level: UInt32, descriptor: Int32) {
+        self.path = path
+        self.id = id
+        self.level = level
+        self.descriptor = descriptor
+    }
+}
+
+/// A socket that was made outside the cgroup whose process holds it: the isolator does not cover it.
+public struct ForeignSocket: Hashable, Sendable {
+    public var process: UInt32
+    public var command: String
+    public var descriptor: Int32
+    /// `tcp 10.0.0.1:80 -> 10.0.0.2:4000`, or what kind of socket it is.
+    public var summary: String
+
+    public init(process: UInt32, command: String, descriptor: Int32, summary: String) {
+        self.process = process
+        self.command = command
+        self.descriptor = descriptor
+        self.summary = summary
+    }
+}

@@ -1,0 +1,190 @@
+/// What a policy file says, as values: the address space, the environments in it and the applications in those.
+///
+/// A `Policy` that came from ``PolicyFile`` is valid: no two environments overlap, every environment lies in the address
+/// space, every application in its environment, and every name that is referred to exists.
+public struct Policy: Hashable, Sendable {
+    /// The prefixes that hold every environment.
+    public var addressSpace: [IPv4Prefix]
+    /// Interfaces besides the host's own on which a source in the address space is believed.
+    public var addressSpaceInterfaces: [String]
+    /// In the order of the file.
+    public var environments: [Environment]
+    /// In the order of the file.
+    public var applications: [Application]
+    /// The file's name as it was given, for messages.
+    public var source: String
+
+    /// A policy from its parts; nothing is checked.
+    public init(
+        addressSpace: [IPv4Prefix], addressSpaceInterfaces: [String] = [], environments: [Environment],
+        applications: [Application] = [], source: String = ""
+    ) {
+        self.addressSpace = addressSpace
+        self.addressSpaceInterfaces = addressSpaceInterfaces
+        self.environments = environments
+        self.applications = applications
+        self.source = source
+    }
+
+    /// The environment of this name. Linear: look-ups by the thousand keep a dictionary of their own.
+    public func environment(named name: String) -> Environment? {
+        environments.first { $0.name == name }
+    }
+
+    /// The application of this name.
+    public func application(named name: String) -> Application? {
+        applications.first { $0.name == name }
+    }
+}
+
+/// A Virtual Network Environment: addresses that may talk among themselves, and what else they may do.
+public struct Environment: Hashable, Sendable {
+    /// Unique; letters, digits, `-`, `_` and `.`, at most 63 bytes.
+    public var name: String
+    /// Prefixes and single addresses (/32); none overlaps another one of the policy.
+    public var addresses: [IPv4Prefix]
+    /// New flows from remotes.
+    public var remoteIn: RemotePolicy
+    /// New flows to remotes.
+    public var remoteOut: RemotePolicy
+    /// Whether the host's other addresses, and its processes, may be talked to.
+    public var host: Bool
+    /// Whether link-local peers (169.254.0.0/16) may be talked to.
+    public var linkLocal: Bool
+    /// New flows to other environments.
+    public var permits: [Permit]
+    /// What sockets may speak.
+    public var protocols: Set<TransportProtocol>
+    /// Judge at egress too, even where the socket hooks cover everything.
+    public var strict: Bool
+    /// Whether denials of reachability are enforced or only recorded.
+    public var mode: Mode
+    /// The line of the file that names it.
+    public var line: Int
+
+    /// An environment with the defaults of the policy file.
+    public init(
+        name: String, addresses: [IPv4Prefix], remoteIn: RemotePolicy = .allow(line: nil),
+        remoteOut: RemotePolicy = .allow(line: nil), host: Bool = true, linkLocal: Bool = false, permits: [Permit] = [],
+        protocols: Set<TransportProtocol> = [.tcp, .udp], strict: Bool = false, mode: Mode = .enforce, line: Int = 0
+    ) {
+        self.name = name
+        self.addresses = addresses
+        self.remoteIn = remoteIn
+        self.remoteOut = remoteOut
+        self.host = host
+        self.linkLocal = linkLocal
+        self.permits = permits
+        self.protocols = protocols
+        self.strict = strict
+        self.mode = mode
+        self.line = line
+    }
+
+    /// Whether the egress hook is needed: asked for, or a protocol that the socket hooks do not cover whole.
+    public var needsEgress: Bool { strict || protocols.contains(.ping) }
+
+    /// Whether the address is the environment's.
+    public func contains(_ address: IPv4Address) -> Bool {
+        addresses.contains { $0.contains(address) }
+    }
+}
+
+/// Whether an environment's denials of reachability hold.
+public enum Mode: String, CaseIterable, Hashable, Sendable, Codable {
+    /// Denied calls fail, denied packets are dropped.
+    case enforce
+    /// Denials of reachability are recorded and let through; everything else holds.
+    case audit
+}
+
+/// New flows between an environment and the rest of the world, in one direction.
+public struct RemotePolicy: Hashable, Sendable {
+    /// What holds where no rule matches.
+    public var otherwise: Bool
+    /// The line of the file behind `otherwise`; nil where it is the default.
+    public var otherwiseLine: Int?
+    /// In the order of the file. The longest matching prefix decides; of equal ones, a denial.
+    public var rules: [RemoteRule]
+
+    /// A policy from its parts.
+    public init(otherwise: Bool, otherwiseLine: Int? = nil, rules: [RemoteRule] = []) {
+        self.otherwise = otherwise
+        self.otherwiseLine = otherwiseLine
+        self.rules = rules
+    }
+
+    /// Everything.
+    public static func allow(line: Int?) -> Self { Self(otherwise: true, otherwiseLine: line) }
+    /// Nothing.
+    public static func deny(line: Int?) -> Self { Self(otherwise: false, otherwiseLine: line) }
+}
+
+/// One entry of a `remote` list: a prefix, protocols and ports, and whether it allows or denies.
+public struct RemoteRule: Hashable, Sendable {
+    /// Addresses of the peer.
+    public var prefix: IPv4Prefix
+    /// What it covers at those addresses; never empty.
+    public var ports: [PortRule]
+    /// Allow or deny.
+    public var allows: Bool
+    /// The line of the file.
+    public var line: Int
+
+    /// A rule from its parts.
+    public init(prefix: IPv4Prefix, ports: [PortRule] = [PortRule(nil)], allows: Bool, line: Int = 0) {
+        self.prefix = prefix
+        self.ports = ports
+        self.allows = allows
+        self.line = line
+    }
+}
+
+/// An express permission for new flows to another environment, or to one application of it. Replies are included.
+public struct Permit: Hashable, Sendable {
+    /// The environment's name.
+    public var environment: String
+    /// The application's name, if only it is meant.
+    public var application: String?
+    /// What it covers at those addresses; never empty.
+    public var ports: [PortRule]
+    /// The line of the file.
+    public var line: Int
+
+    /// A permit from its parts.
+    public init(to environment: String, application: String? = nil, ports: [PortRule] = [PortRule(nil)], line: Int = 0) {
+        self.environment = environment
+        self.application = application
+        self.ports = ports
+        self.line = line
+    }
+}
+
+/// An application that the policy names: a cgroup with an address.
+public struct Application: Hashable, Sendable {
+    /// Unique; the same alphabet as an environment's.
+    public var name: String
+    /// The name of its environment.
+    public var environment: String
+    /// Its application address; nil for `auto`, which is chosen when it is attached.
+    public var address: IPv4Address?
+    /// Unique among applications.
+    public var hostname: String?
+    /// Relative to the cgroup2 mount, without a leading slash; nil if it is only attached by hand or by `exec`.
+    public var cgroup: String?
+    /// The line of the file that names it.
+    public var line: Int
+
+    /// An application from its parts.
+    public init(
+        name: String, environment: String, address: IPv4Address?, hostname: String? = nil, cgroup: String? = nil,
+        line: Int = 0
+    ) {
+        self.name = name
+        self.environment = environment
+        self.address = address
+        self.hostname = hostname
+        self.cgroup = cgroup
+        self.line = line
+    }
+}

@@ -1,0 +1,37 @@
+/// A published policy file.
+public struct PublishedPolicy: Hashable, Sendable {
+    public var text: String
+    /// The file's name as it was given to `apply`.
+    public var source: String
+    /// Counts publications of the instance.
+    public var generation: UInt32
+
+    public init(text: String, source: String, generation: UInt32) {
+        self.text = text
+        self.source = source
+        self.generation = generation
+    }
+}
+
+/// What a published policy has an environment do, as far as attaching needs it.
+public struct PublishedEnvironment: Hashable, Sendable {
+    public var id: UInt32
+    public var needsEgress: Bool
+
+    public init(id: UInt32, needsEgress: Bool) {
+        self.id = id
+        self.needsEgress = needsEgress
+    }
+}
+
+/// Whose an address is by a published policy.
+public enum PublishedOwner: Hashable, Sendable {
+    /// No policy is published.
+    case noPolicy
+    /// Outside the address space.
+    case outside
+    /// In the address space, in no environment.
+    case unassigned
+    /// In the environment with this id; `reserved` where the policy gives it to an application by name.
+    case environment(id: UInt32, reserved: Bool)
+}

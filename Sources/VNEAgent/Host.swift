@@ -1,0 +1,54 @@
+public import PolicyModel
+
+/// What the agent asks of the host. `VNEHost.LinuxHost` is the real one; tests bring their own.
+public protocol Host {
+    /// Opens a cgroup below the cgroup2 mount. Refuses the root cgroup, a path that leads out, and one that is no cgroup.
+    /// - Parameter path: relative to the mount, or absolute below it.
+    func openCgroup(_ path: String) throws -> OpenCgroup
+
+    /// Closes what ``openCgroup(_:)`` or ``makeCgroup(_:)`` opened.
+    func close(_ cgroup: OpenCgroup)
+
+    /// Makes a cgroup and those above it below the cgroup2 mount, and opens it.
+    func makeCgroup(_ path: String) throws -> OpenCgroup
+
+    /// Removes a cgroup if it is empty and has no children; says whether it is gone.
+    func removeCgroup(_ path: String) -> Bool
+
+    /// Whether the cgroup at this path still is the one with this id.
+    func cgroupExists(_ path: String, id: UInt64) -> Bool
+
+    /// Whether a process lives in the cgroup or below it (`cgroup.events`, `populated`).
+    func isPopulated(_ path: String) -> Bool
+
+    /// Adds a /32 to the instance's interface, which is made where it can be; false if it was there already.
+    func addAddress(_ address: IPv4Address) throws -> Bool
+
+    /// Removes a /32 from the instance's interface; nothing if it is not there.
+    func removeAddress(_ address: IPv4Address) throws
+
+    /// The host's other addresses, broadcasts, loopback resolvers and the indexes of the named interfaces.
+    /// - Parameter excluding: application addresses, which are not the host's.
+    func view(interfaces: [String], excluding: Set<IPv4Address>) throws -> HostView
+
+    /// The TCP and UDP sockets of the instance's namespace, listeners and closing ones included.
+    func sockets() throws -> [ObservedSocket]
+
+    /// Closes a socket with ECONNABORTED (`SOCK_DESTROY`); nothing if it is gone. Throws where the kernel cannot.
+    func destroy(_ socket: ObservedSocket) throws
+
+    /// Ids of a cgroup and of every cgroup below it.
+    func cgroupIDs(below path: String) throws -> Set<UInt64>
+
+    /// Sockets that processes in the cgroup or below it hold although they were made in a cgroup outside it.
+    func foreignSockets(of path: String) throws -> [ForeignSocket]
+
+    /// Processes in the cgroup or below it whose network namespace is not the instance's.
+    func foreignNamespaceProcesses(of path: String) throws -> [UInt32]
+
+    /// Whether this process is still there.
+    func isAlive(_ launcher: AttachedApplication.Launcher) -> Bool
+
+    /// Which address has to be shown to be free before it is used: addresses on any interface of the namespace.
+    func interfaceAddresses() throws -> Set<IPv4Address>
+}
