@@ -42,10 +42,10 @@ let package = Package(
             ],
             swiftSettings: strict),
 
-        .target(name: "TestSupport", dependencies: ["PolicyModel"], path: "Tests/TestSupport", swiftSettings: strict),
-        .testTarget(name: "PolicyModelTests", dependencies: ["PolicyModel", "TestSupport"], swiftSettings: strict),
+        .testTarget(
+            name: "PolicyModelTests", dependencies: ["PolicyModel"], exclude: ["Golden"], swiftSettings: strict),
         .testTarget(name: "VNEBPFTests", dependencies: ["VNEBPF", "PolicyModel"], swiftSettings: strict),
-        .testTarget(name: "VNEHostTests", dependencies: ["VNEHost", "TestSupport"], swiftSettings: strict),
+        .testTarget(name: "VNEHostTests", dependencies: ["VNEHost", "PolicyModel"], swiftSettings: strict),
         .testTarget(name: "VNEAgentTests", dependencies: ["VNEAgent", "PolicyModel"], swiftSettings: strict),
     ]
 )

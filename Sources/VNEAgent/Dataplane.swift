@@ -41,6 +41,9 @@ public protocol Dataplane {
     /// Lets the application's hooks judge by the policy, and records it as `attached`.
     func open(_ application: AttachedApplication) throws
 
+    /// Has an attached application deny everything until ``open(_:)``, and records it as `attaching`.
+    func deny(_ application: AttachedApplication) throws
+
     /// Denies everything, records the application as `detaching`, takes its hooks away and forgets it. Also finishes
     /// what a killed command left; the cgroup may be gone.
     func detach(_ application: AttachedApplication) throws
@@ -54,6 +57,7 @@ public protocol Dataplane {
     /// The live entries of the application's flow table.
     func flows(of application: AttachedApplication) throws -> [RecordedFlow]
 
-    /// Takes the application from one environment, address or hostname record to another in one step, still open.
+    /// Takes the application from one environment, address or hostname record to another in one step: still open if it
+    /// was, and still denied everything if it was `attaching`.
     func update(_ application: AttachedApplication) throws
 }

@@ -27,6 +27,13 @@ public protocol Host {
     /// Removes a /32 from the instance's interface; nothing if it is not there.
     func removeAddress(_ address: IPv4Address) throws
 
+    /// Adds the local IPv6 address that the application of this address binds `::` to; nothing is received on it. False on
+    /// a host without IPv6.
+    func addPlaceholder(for address: IPv4Address) throws -> Bool
+
+    /// Removes what ``addPlaceholder(for:)`` added; nothing if it is not there.
+    func removePlaceholder(for address: IPv4Address) throws
+
     /// The host's other addresses, broadcasts, loopback resolvers and the indexes of the named interfaces.
     /// - Parameter excluding: application addresses, which are not the host's.
     func view(interfaces: [String], excluding: Set<IPv4Address>) throws -> HostView

@@ -164,7 +164,7 @@ struct vne_image_header {
 	__u32 generation;
 	/** First of the VNE_ROOT_PAGES pages that classify every IPv4 address. */
 	__u32 owner_page;
-	/** First page of the `struct vne_environment` records, VNE_ENVIRONMENTS_PER_PAGE each. */
+	/** VNE_ENVIRONMENT_PAGE, where the `struct vne_environment` records start, VNE_ENVIRONMENTS_PER_PAGE each. */
 	__u32 environment_page;
 	/** Records in the environment table; an id is an index into it. */
 	__u32 environment_count;
@@ -227,9 +227,15 @@ struct vne_environment {
 	/** Entries (VNE_ENTRY_RULES or VNE_ENTRY_TABLE with eight bits a level) for new flows from and to remotes. */
 	__u32 remote_in;
 	__u32 remote_out;
-	__u32 reserved[10];
+	/** The record's own id ^ VNE_ENVIRONMENT_SELF: tells a record from any other word of the image. */
+	__u32 self;
+	__u32 reserved[9];
 	char name[VNE_NAME_MAX + 1];
 };
+/** First page of the environment records in every image: the packet path finds them without reading the header. */
+#define VNE_ENVIRONMENT_PAGE 1u
+/** No entry has this kind, so no address table can be taken for a record. */
+#define VNE_ENVIRONMENT_SELF 0xf56e4e45u
 #define VNE_ENVIRONMENTS_PER_PAGE (VNE_PAGE_SIZE / 128)
 /** The record is in use. */
 #define VNE_ENVIRONMENT_VALID 0x1u
@@ -328,6 +334,20 @@ struct vne_counters {
 	/** Denials that audit mode let through, by hook. */
 	__u64 audited[VNE_HOOKS];
 };
+
+/**
+ * Handshakes that applications of this host let in a moment ago: value of the array map `handshake`, found by a hash of
+ * the connection. A SYN-ACK over loopback is believed if the application that it comes from let the SYN in.
+ */
+struct vne_handshake {
+	/** Client's address << 32 | server's address. */
+	__u64 addresses;
+	/** Client's port << 48 | server's port << 32 | time, in the unit of flow stamps. */
+	__u64 ports;
+};
+#define VNE_HANDSHAKES 4096
+/** How long a SYN vouches for its SYN-ACK, in the unit of flow stamps. */
+#define VNE_HANDSHAKE_TIMEOUT 64u
 
 /** Who owns an application address on this host: value of the hash map `owner` (key: address, host order, __u32). */
 struct vne_owner {

@@ -1,0 +1,115 @@
+# VNE: Virtual Network Environments for Linux. `make` alone says what each target does.
+
+PREFIX    ?= /usr
+DESTDIR   ?=
+CLANG     ?= clang
+BPFTOOL   ?= $(shell command -v bpftool || echo /usr/sbin/bpftool)
+SWIFT     ?= swift
+# A test run may name a part: make test-e2e FILTER=nginx
+FILTER    ?=
+MULTIARCH := $(shell gcc -print-multiarch 2>/dev/null || echo x86_64-linux-gnu)
+
+BPF_OUTPUT  := bpf/.output
+BPF_PARTS   := maps create bind connect send name ingress egress
+BPF_OBJECT  := $(BPF_OUTPUT)/vne.bpf.o
+BPF_TEST    := $(BPF_OUTPUT)/decision_test.bpf.o
+BPF_CFLAGS  := -g -O2 -mcpu=v3 -fno-jump-tables -target bpf -Wall -Wextra -Werror -Ibpf/include -Ibpf -idirafter /usr/include/$(MULTIARCH)
+# Nothing dynamic: the agent starts in two milliseconds and runs on a host without Swift.
+RELEASE     := -c release -Xswiftc -static-executable -Xlinker -lelf -Xlinker -lz
+
+BUILD_PACKAGES := libbpf-dev libelf-dev zlib1g-dev libyaml-dev linux-libc-dev bpftool pkg-config
+TEST_PACKAGES  := $(BUILD_PACKAGES) nginx-light redis-server redis-tools curl netcat-openbsd strace iproute2 python3 clang-format-14
+DEMO_PACKAGES  := $(BUILD_PACKAGES) nginx-light redis-server redis-tools curl iproute2 python3
+
+.DEFAULT_GOAL := help
+.DELETE_ON_ERROR:
+.PHONY: help build bpf demo test test-unit test-kernel test-e2e bench check format docs install uninstall clean \
+	packages-build packages-test packages-demo
+
+help: ## what each target does
+	@awk -F':.*## ' '/^[a-z0-9-]+:.*## /{printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+packages-build:
+	@./packaging/install-packages $(BUILD_PACKAGES)
+packages-test:
+	@./packaging/install-packages $(TEST_PACKAGES)
+packages-demo:
+	@./packaging/install-packages $(DEMO_PACKAGES)
+
+bpf: packages-build $(BPF_OBJECT) $(BPF_TEST) ## compile the kernel half
+
+$(BPF_OUTPUT)/%.o: bpf/%.bpf.c
+	@mkdir -p $(BPF_OUTPUT)
+	$(CLANG) $(BPF_CFLAGS) -MMD -MP -MF $(@:.o=.d) -c $< -o $@
+
+$(BPF_OUTPUT)/decision_test.o: bpf/tests/decision_test.bpf.c
+	@mkdir -p $(BPF_OUTPUT)
+	$(CLANG) $(BPF_CFLAGS) -MMD -MP -MF $(@:.o=.d) -c $< -o $@
+
+# Linking keeps BTF and drops the rest.
+$(BPF_OBJECT): $(BPF_PARTS:%=$(BPF_OUTPUT)/%.o)
+	$(BPFTOOL) gen object $@ $^
+
+$(BPF_TEST): $(BPF_OUTPUT)/maps.o $(BPF_OUTPUT)/decision_test.o
+	$(BPFTOOL) gen object $@ $^
+
+-include $(wildcard $(BPF_OUTPUT)/*.d)
+
+build: bpf ## build the release binary: bin/vne-agent
+	$(SWIFT) build $(RELEASE) --product vne-agent
+	@mkdir -p bin
+	install -m 755 -s "$$($(SWIFT) build $(RELEASE) --product vne-agent --show-bin-path)/vne-agent" bin/vne-agent
+
+demo: packages-demo build ## show the main job on real applications (root)
+	@./packaging/need-root demo
+	python3 Tests/EndToEnd/demo.py
+
+test: packages-test test-unit test-kernel test-e2e ## all tests (root)
+
+test-unit: packages-test bpf ## tests that need no privilege
+	$(SWIFT) test --skip Kernel $(if $(FILTER),--filter $(FILTER))
+
+test-kernel: packages-test bpf ## tests of the programs in the real kernel (root)
+	@./packaging/need-root test-kernel
+	$(SWIFT) test --filter 'Kernel.*$(FILTER)'
+
+test-e2e: packages-test build ## tests on real applications, hosts and attacks (root)
+	@./packaging/need-root test-e2e
+	$(SWIFT) build --product vne-agent
+	python3 -m unittest discover -v -s Tests/EndToEnd -t Tests/EndToEnd -p 'test_*.py' $(if $(FILTER),-k $(FILTER))
+
+bench: packages-test build ## paired measurements (root)
+	@./packaging/need-root bench
+	python3 bench/bench.py
+
+check: packages-test bpf ## linters
+	$(SWIFT) format lint --strict --recursive --parallel Package.swift Sources Tests
+	clang-format-14 --dry-run --Werror bpf/*.c bpf/*.h bpf/tests/*.c bpf/include/*.h Sources/CLinux/*.c Sources/CLinux/include/*.h
+	for part in $(BPF_PARTS); do $(CLANG) --analyze -Xclang -analyzer-werror $(BPF_CFLAGS) bpf/$$part.bpf.c -o /dev/null || exit 1; done
+	python3 -m compileall -q Tests bench
+
+format: ## format the sources
+	$(SWIFT) format --in-place --recursive --parallel Package.swift Sources Tests
+	clang-format-14 -i bpf/*.c bpf/*.h bpf/tests/*.c bpf/include/*.h Sources/CLinux/*.c Sources/CLinux/include/*.h
+
+docs: build ## check that the docs' links and commands exist
+	python3 packaging/check-docs
+
+install: build ## install below DESTDIR and PREFIX
+	install -D -m 755 bin/vne-agent $(DESTDIR)$(PREFIX)/bin/vne-agent
+	install -D -m 644 docs/example-policy.yaml $(DESTDIR)$(PREFIX)/share/doc/vne/example-policy.yaml
+	install -m 644 -t $(DESTDIR)$(PREFIX)/share/doc/vne README.md CHANGELOG.md docs/*.md
+	install -d $(DESTDIR)$(PREFIX)/share/bash-completion/completions $(DESTDIR)$(PREFIX)/share/zsh/site-functions \
+		$(DESTDIR)$(PREFIX)/share/fish/vendor_completions.d
+	bin/vne-agent --generate-completion-script bash > $(DESTDIR)$(PREFIX)/share/bash-completion/completions/vne-agent
+	bin/vne-agent --generate-completion-script zsh > $(DESTDIR)$(PREFIX)/share/zsh/site-functions/_vne-agent
+	bin/vne-agent --generate-completion-script fish > $(DESTDIR)$(PREFIX)/share/fish/vendor_completions.d/vne-agent.fish
+
+uninstall: ## remove what install put there
+	rm -rf $(DESTDIR)$(PREFIX)/bin/vne-agent $(DESTDIR)$(PREFIX)/share/doc/vne \
+		$(DESTDIR)$(PREFIX)/share/bash-completion/completions/vne-agent \
+		$(DESTDIR)$(PREFIX)/share/zsh/site-functions/_vne-agent \
+		$(DESTDIR)$(PREFIX)/share/fish/vendor_completions.d/vne-agent.fish
+
+clean: ## remove what was built
+	rm -rf .build bin $(BPF_OUTPUT)

@@ -1,0 +1,223 @@
+extension Plan {
+    /// Compares what is with what a policy asks for.
+    ///
+    /// Applications that a command attached stay, and are judged by the new policy; one that the policy names with the
+    /// same name and cgroup becomes the policy's. Those that the policy named and names no longer are detached.
+    /// - Parameters:
+    ///   - current: The published policy; nil before the first one.
+    ///   - desired: What is to hold.
+    ///   - attached: The applications in the kernel, leftovers of killed commands repaired.
+    ///   - cgroupsPresent: Whether there is a cgroup at this path, relative to the cgroup2 mount.
+    public static func make(
+        current: Policy?, desired: Policy, attached: [AttachedApplication], cgroupsPresent: (String) -> Bool
+    ) -> Plan {
+        var draft = Draft(desired: desired, attached: attached, cgroupsPresent: cgroupsPresent)
+        draft.detach()
+        draft.move()
+        draft.attach()
+        draft.judge()
+        let publication = publication(of: desired, over: current).map { [$0] } ?? []
+        return Plan(changes: publication + draft.changes + draft.notes)
+    }
+
+    /// What publishing `desired` over `current` means for environments; nil where there is nothing to publish.
+    private static func publication(of desired: Policy, over current: Policy?) -> Change? {
+        guard desired != current else { return nil }
+        let before = Dictionary(
+            (current?.environments ?? []).map { ($0.name, $0.withoutLines) }, uniquingKeysWith: { first, _ in first })
+        let after = Set(desired.environments.map(\.name))
+        var added: [String] = []
+        var changed: [String] = []
+        for environment in desired.environments {
+            guard let old = before[environment.name] else {
+                added.append(environment.name)
+                continue
+            }
+            if old != environment.withoutLines {
+                changed.append(environment.name)
+            }
+        }
+        let removed = (current?.environments ?? []).map(\.name).filter { !after.contains($0) }
+        return .publish(
+            added: added, removed: removed, changed: changed, revokes: revokes(current: current, desired: desired))
+    }
+}
+
+/// A plan while it is made: what is attached, as the changes so far leave it.
+private struct Draft {
+    /// An attached application and what becomes of it.
+    struct Attachment {
+        var application: AttachedApplication
+        var gone = false
+    }
+
+    let desired: Policy
+    let environments: [String: Environment]
+    /// Desired applications by name, and by cgroup.
+    let named: [String: Application]
+    let owners: [String: Application]
+    let isPresent: [String: Bool]
+    var attachments: [Attachment]
+    /// Index into `attachments` by name, cgroup path and address; only of those that are not gone.
+    var byName: [String: Int] = [:]
+    var byCgroup: [String: Int] = [:]
+    var byAddress: [IPv4Address: Int] = [:]
+    /// Names of applications that move to an address that is yet to be chosen.
+    var choosing: Set<String> = []
+    var changes: [Change] = []
+    var notes: [Change] = []
+
+    init(desired: Policy, attached: [AttachedApplication], cgroupsPresent: (String) -> Bool) {
+        self.desired = desired
+        environments = Dictionary(desired.environments.map { ($0.name, $0) }, uniquingKeysWith: { first, _ in first })
+        named = Dictionary(desired.applications.map { ($0.name, $0) }, uniquingKeysWith: { first, _ in first })
+        owners = Dictionary(
+            desired.applications.compactMap { application in application.cgroup.map { ($0, application) } },
+            uniquingKeysWith: { first, _ in first })
+        // One that a killed command was detaching is as good as gone: whoever comes next finishes that.
+        attachments = attached.filter { $0.state != .detaching }.map { Attachment(application: $0) }
+        var isPresent: [String: Bool] = [:]
+        for path in attachments.map(\.application.cgroupPath) + desired.applications.compactMap(\.cgroup)
+        where isPresent[path] == nil {
+            isPresent[path] = cgroupsPresent(path)
+        }
+        self.isPresent = isPresent
+        for (index, attachment) in attachments.enumerated() {
+            byName[attachment.application.name] = index
+            byCgroup[attachment.application.cgroupPath] = index
+            byAddress[attachment.application.address] = index
+        }
+    }
+
+    /// Detaches what is gone, dropped, or has another cgroup by the desired policy.
+    mutating func detach() {
+        for (index, attachment) in attachments.enumerated() {
+            let application = attachment.application
+            let reason: Change.Detachment
+            if isPresent[application.cgroupPath] != true {
+                reason = .cgroupGone
+            } else if !application.fromPolicy || owners[application.cgroupPath] != nil {
+                // Attached by hand, or a cgroup that the policy still names: it must not run free for a moment.
+                continue
+            } else if let wanted = named[application.name] {
+                // Without a cgroup in the policy it stays where it is.
+                guard let cgroup = wanted.cgroup else { continue }
+                reason = .moved(to: cgroup)
+            } else {
+                reason = .dropped
+            }
+            changes.append(.detach(application.name, reason: reason))
+            attachments[index].gone = true
+            byName[application.name] = nil
+            byCgroup[application.cgroupPath] = nil
+            byAddress[application.address] = nil
+        }
+    }
+
+    /// Takes attached applications to where the policy wants them, each when its address is free.
+    mutating func move() {
+        var pending = desired.applications.filter { wanted in
+            guard let index = byName[wanted.name] else { return false }
+            let application = attachments[index].application
+            // By hand in another cgroup, or in one of no concern to the policy: it stays as it is.
+            guard wanted.cgroup == application.cgroupPath || (wanted.cgroup == nil && application.fromPolicy) else {
+                return false
+            }
+            return placement(of: application) != placement(for: wanted, from: application)
+        }
+        var progress = true
+        while progress {
+            progress = false
+            var blocked: [Application] = []
+            for wanted in pending {
+                guard let index = byName[wanted.name] else { continue }
+                let application = attachments[index].application
+                let target = placement(for: wanted, from: application)
+                if let address = target.address, let holder = byAddress[address], holder != index {
+                    blocked.append(wanted)
+                    continue
+                }
+                changes.append(.move(wanted.name, from: placement(of: application), to: target))
+                byAddress[application.address] = nil
+                if let address = target.address {
+                    byAddress[address] = index
+                    attachments[index].application.address = address
+                } else {
+                    choosing.insert(wanted.name)
+                }
+                attachments[index].application.environment = target.environment
+                attachments[index].application.hostname = target.hostname
+                attachments[index].application.fromPolicy = true
+                progress = true
+            }
+            pending = blocked
+        }
+        // What is left waits for an address that somebody keeps, or goes round in a circle.
+        for wanted in pending {
+            guard let index = byName[wanted.name] else { continue }
+            let target = placement(for: wanted, from: attachments[index].application)
+            if let address = target.address, let holder = byAddress[address] {
+                let name = attachments[holder].application.name
+                notes.append(.waiting(wanted.name, for: .address(address, holder: name)))
+            }
+        }
+    }
+
+    /// Attaches the policy's applications that are not attached.
+    mutating func attach() {
+        for wanted in desired.applications {
+            guard let cgroup = wanted.cgroup else { continue }
+            if let index = byCgroup[cgroup] {
+                let holder = attachments[index].application.name
+                if holder != wanted.name {
+                    notes.append(.waiting(wanted.name, for: .cgroupAttached(cgroup, holder: holder)))
+                }
+            } else if let index = byName[wanted.name] {
+                let path = attachments[index].application.cgroupPath
+                notes.append(.waiting(wanted.name, for: .name(cgroup: path)))
+            } else if isPresent[cgroup] != true {
+                notes.append(.waiting(wanted.name, for: .cgroup(cgroup)))
+            } else if let address = wanted.address, let holder = byAddress[address] {
+                let name = attachments[holder].application.name
+                notes.append(.waiting(wanted.name, for: .address(address, holder: name)))
+            } else {
+                changes.append(.attach(wanted))
+            }
+        }
+    }
+
+    /// Sets the egress hooks of what was and stays attached, and finds what has no place any more.
+    mutating func judge() {
+        for attachment in attachments where !attachment.gone {
+            let application = attachment.application
+            guard let environment = environments[application.environment] else {
+                notes.append(.stranded(application.name, reason: .environmentGone(application.environment)))
+                continue
+            }
+            // One whose address is to be chosen gets one of its environment when it is moved.
+            if !choosing.contains(application.name), !environment.contains(application.address) {
+                let reason = Change.Stranding.addressOutside(application.address, environment: environment.name)
+                notes.append(.stranded(application.name, reason: reason))
+            }
+            if environment.needsEgress != application.egress {
+                changes.append(.setEgress(application.name, on: environment.needsEgress))
+            }
+        }
+    }
+
+    /// Where the application is.
+    func placement(of application: AttachedApplication) -> Change.Placement {
+        Change.Placement(
+            environment: application.environment, address: application.address, hostname: application.hostname,
+            fromPolicy: application.fromPolicy)
+    }
+
+    /// Where the policy wants it: with `auto` it keeps its address while the environment holds it.
+    func placement(for wanted: Application, from application: AttachedApplication) -> Change.Placement {
+        var address = wanted.address
+        if address == nil, environments[wanted.environment]?.contains(application.address) == true {
+            address = application.address
+        }
+        return Change.Placement(environment: wanted.environment, address: address, hostname: wanted.hostname)
+    }
+}

@@ -1,0 +1,188 @@
+extension Policy {
+    /// The reference decision: what the kernel must answer. `explain` runs it, and tests hold the kernel to it.
+    ///
+    /// Indexes the policy first; for many verdicts about one policy keep a ``PolicyIndex`` and ask that.
+    public func verdict(_ attempt: Attempt, by subject: Subject, on host: HostView) -> Verdict {
+        PolicyIndex(self).verdict(attempt, by: subject, on: host)
+    }
+
+    /// What the address is, on a host. Indexes the policy first, as ``verdict(_:by:on:)`` does.
+    public func classify(_ address: IPv4Address, on host: HostView) -> AddressClass {
+        PolicyIndex(self).classify(address, on: host)
+    }
+}
+
+extension PolicyIndex {
+    /// The reference decision: what the kernel must answer (`bpf/decision.bpf.h` is its twin).
+    ///
+    /// In audit mode a denial of reachability is allowed, with its reason.
+    public func verdict(_ attempt: Attempt, by subject: Subject, on host: HostView) -> Verdict {
+        // Nothing lifts this one: without an environment there is no mode either.
+        guard let environment = environment(named: subject.environment) else {
+            return Verdict(allowed: false, reason: .unconfigured)
+        }
+        let decision = Decision(index: self, environment: environment, address: subject.address, host: host)
+        let finding =
+            switch attempt {
+            case .create(let transport): decision.create(transport)
+            case .bind(let transport, let address): decision.bind(transport, address)
+            case .outgoing(let outgoing): decision.outgoing(outgoing)
+            case .incoming(let incoming): decision.incoming(incoming)
+            }
+        let lifted = environment.mode == .audit && finding.reason.isReachability
+        return Verdict(allowed: finding.reason.allows || lifted, reason: finding.reason, line: finding.line)
+    }
+}
+
+/// A reason, and the line of the policy file behind it.
+private struct Finding {
+    var reason: Reason
+    var line: Int?
+
+    init(_ reason: Reason, line: Int? = nil) {
+        self.reason = reason
+        self.line = line
+    }
+}
+
+/// The rules, for one application on one host.
+private struct Decision {
+    let index: PolicyIndex
+    let environment: Environment
+    let address: IPv4Address
+    let host: HostView
+
+    func create(_ transport: TransportProtocol) -> Finding {
+        Finding(environment.protocols.contains(transport) ? .permittedUse : .protocol)
+    }
+
+    func bind(_ transport: TransportProtocol, _ local: IPv4Address) -> Finding {
+        Finding(local.rawValue == 0 || local == address ? .permittedUse : .foreignAddress)
+    }
+
+    func outgoing(_ attempt: Outgoing) -> Finding {
+        guard environment.protocols.contains(attempt.transport) else { return Finding(.protocol) }
+        switch index.classify(attempt.destination, on: host) {
+        case .loopback:
+            return Finding(
+                isShared(attempt.destination, attempt.port) && attempt.transport != .ping ? .resolver : .loopback)
+        case .environment(environment.name):
+            return Finding(.ownEnvironment)
+        case .environment(let other):
+            return outgoing(attempt, to: other)
+        case .unassigned:
+            return Finding(.unassigned)
+        case .host:
+            return judgedAsHost
+        case .linkLocal:
+            return Finding(environment.linkLocal ? .linkLocal : .linkLocalDenied)
+        case .multicast:
+            return Finding(.multicast)
+        case .broadcast:
+            return Finding(.broadcast)
+        case .remote:
+            let out = environment.remoteOut.decide(attempt.destination, attempt.transport, attempt.port)
+            if out.allows { return Finding(.remote, line: out.line) }
+            guard attempt.answersFlow else { return Finding(.remoteDenied, line: out.line) }
+            // The flow table holds only datagram flows that were let in; a TCP segment shows no more than its ports.
+            guard attempt.transport == .tcp else { return Finding(.answer) }
+            let into = environment.remoteIn.decide(attempt.destination, .tcp, attempt.localPort)
+            return into.allows ? Finding(.answer, line: into.line) : Finding(.remoteDenied, line: out.line)
+        }
+    }
+
+    /// To another environment.
+    private func outgoing(_ attempt: Outgoing, to other: String) -> Finding {
+        let permit = index.permit(
+            from: environment.name, to: other, address: attempt.destination, covering: attempt.transport, attempt.port)
+        if let permit { return Finding(.permit, line: permit.line) }
+        guard attempt.answersFlow else { return Finding(.otherEnvironment) }
+        guard attempt.transport == .tcp else { return Finding(.answer) }
+        let reverse = index.permit(
+            from: other, to: environment.name, address: address, covering: .tcp, attempt.localPort)
+        return reverse.map { Finding(.answer, line: $0.line) } ?? Finding(.otherEnvironment)
+    }
+
+    func incoming(_ packet: Incoming) -> Finding {
+        guard packet.destination == address else { return Finding(.notAddressed) }
+        guard environment.protocols.contains(packet.transport) else { return Finding(.protocol) }
+        let source = index.classify(packet.source, on: host)
+        switch source {
+        case .environment, .unassigned:
+            guard carriesAddressSpace(packet.arrival) else { return Finding(.forged) }
+            return judgedBySender(packet, member: member(packet, from: source))
+        case .multicast, .broadcast:
+            return Finding(.malformed)
+        case .loopback:
+            guard packet.arrival == .thisHost else { return Finding(.forged) }
+            let answers = packet.transport == .udp || (packet.transport == .tcp && !packet.opensFlow)
+            return isShared(packet.source, packet.sourcePort) && answers ? Finding(.resolver) : judgedAsHost
+        case .host:
+            return packet.arrival == .thisHost ? judgedAsHost : Finding(.forged)
+        case .linkLocal, .remote:
+            // From this host, it is an address that the host got after the policy was published.
+            guard packet.arrival != .thisHost else { return judgedAsHost }
+            guard source == .remote else {
+                return Finding(environment.linkLocal ? .linkLocal : .linkLocalDenied)
+            }
+            return incomingFromRemote(packet)
+        }
+    }
+
+    /// From a source in the address space, taken for the application that has it.
+    private func member(_ packet: Incoming, from source: AddressClass) -> Finding {
+        guard case .environment(let other) = source else { return Finding(.unassigned) }
+        return other == environment.name ? Finding(.ownEnvironment) : incoming(packet, from: other)
+    }
+
+    /// A process of this host that is not the application whose address it uses is judged as the host. Who sent a packet
+    /// only counts where a flow begins (TCP's later segments belong to a handshake that was judged, an echo reply comes
+    /// from the kernel), and where both judgements agree the one about the address stands.
+    private func judgedBySender(_ packet: Incoming, member: Finding) -> Finding {
+        let accepts = packet.transport == .tcp && packet.acceptsFlow
+        let begins = packet.transport == .udp || (packet.transport == .tcp && packet.opensFlow) || accepts
+        guard packet.arrival == .thisHost, !packet.senderOwnsSource, begins else { return member }
+        // A daemon of the host never answers on an application address.
+        if accepts { return member.reason.allows ? Finding(.forged) : member }
+        return member.reason.allows == environment.host ? member : judgedAsHost
+    }
+
+    /// From another environment.
+    private func incoming(_ packet: Incoming, from other: String) -> Finding {
+        let permit = index.permit(
+            from: other, to: environment.name, address: address, covering: packet.transport, packet.destinationPort)
+        if let permit { return Finding(.permit, line: permit.line) }
+        guard answers(packet) else { return Finding(.otherEnvironment) }
+        let reverse = index.permit(
+            from: environment.name, to: other, address: packet.source, covering: packet.transport, packet.sourcePort)
+        return reverse.map { Finding(.answer, line: $0.line) } ?? Finding(.otherEnvironment)
+    }
+
+    private func incomingFromRemote(_ packet: Incoming) -> Finding {
+        let into = environment.remoteIn.decide(packet.source, packet.transport, packet.destinationPort)
+        if into.allows { return Finding(.remote, line: into.line) }
+        let out = environment.remoteOut.decide(packet.source, packet.transport, packet.sourcePort)
+        guard answers(packet), out.allows else { return Finding(.remoteDenied, line: into.line) }
+        return Finding(.answer, line: out.line)
+    }
+
+    /// Whether a packet answers a flow: TCP, unless it is a bare SYN; a datagram, if its flow was let out.
+    private func answers(_ packet: Incoming) -> Bool {
+        packet.transport == .tcp ? !packet.opensFlow : packet.answersFlow
+    }
+
+    private var judgedAsHost: Finding {
+        Finding(environment.host ? .host : .hostDenied)
+    }
+
+    private func carriesAddressSpace(_ arrival: Incoming.Arrival) -> Bool {
+        switch arrival {
+        case .thisHost: true
+        case .interface(let interface): host.interfaces.values.contains(interface)
+        }
+    }
+
+    private func isShared(_ address: IPv4Address, _ port: UInt16) -> Bool {
+        host.sharedServices.contains(SharedService(address: address, port: port))
+    }
+}

@@ -1,0 +1,25 @@
+/// The policy file: YAML text, which becomes a ``Policy`` or the list of all that is wrong with it.
+///
+/// `docs/POLICY.md` describes every key. What this version does not build is an error, never ignored.
+public enum PolicyFile {
+    /// Reads and checks a policy.
+    /// - Parameters:
+    ///   - text: The file's text.
+    ///   - source: The file's name, for messages.
+    public static func parse(_ text: String, source: String) throws(PolicyErrors) -> Policy {
+        try parse(bytes: Array(text.utf8), source: source)
+    }
+
+    /// Reads and checks a policy from the bytes of its file, which should be UTF-8: what is not is an error with its
+    /// place.
+    public static func parse(bytes: [UInt8], source: String) throws(PolicyErrors) -> Policy {
+        let document = YAMLDocument(bytes)
+        var reader = PolicyReader()
+        reader.errors = document.errors
+        let policy = reader.policy(document.root, source: source)
+        guard let policy, reader.errors.isEmpty else {
+            throw PolicyErrors(source: source, errors: reader.sortedErrors)
+        }
+        return policy
+    }
+}

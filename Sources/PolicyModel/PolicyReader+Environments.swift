@@ -1,0 +1,132 @@
+/// An environment of the file, with the places that checks between parts need.
+struct EnvironmentDraft {
+    var environment: Environment
+    var mark: YAMLMark
+    /// Those that could be read.
+    var addresses: [Marked<IPv4Prefix>] = []
+    /// Whether all of them could, so that what is not in them is outside.
+    var hasAllAddresses = false
+    /// Whether `protocols` could be read.
+    var hasProtocols = true
+    /// In the order of `environment.permits`.
+    var permitMarks: [PermitMarks] = []
+    /// Every rule of `remote`, for the check against the address space and the protocols.
+    var remoteRules: [(prefix: Marked<IPv4Prefix>, ports: [Marked<PortRule>])] = []
+
+    /// Where a permit has its parts.
+    struct PermitMarks {
+        var target: YAMLMark
+        var ports: [Marked<PortRule>]
+    }
+}
+
+extension PolicyReader {
+    private static let environmentKeys = [
+        "addresses", "remote", "host", "linkLocal", "permits", "protocols", "strict", "multicast", "mode",
+    ]
+
+    /// What `host` says.
+    private enum Access: String, CaseIterable {
+        case allow
+        case deny
+    }
+
+    /// The environment of a name; nil only if it is no mapping.
+    mutating func environment(_ name: Marked<String>, _ node: YAMLNode) -> EnvironmentDraft? {
+        guard
+            let fields = fields(
+                node, expected: "an environment: a mapping with addresses", keys: Self.environmentKeys)
+        else { return nil }
+        require("addresses", in: fields, of: "environment \(name.value.quoted)", at: name.mark)
+        var draft = EnvironmentDraft(
+            environment: Environment(name: name.value, addresses: [], line: name.mark.line), mark: name.mark)
+        if let node = fields["addresses"],
+            let items = items(node, expected: "a prefix, an address, or a list of them")
+        {
+            draft.addresses = items.compactMap { prefix($0) }
+            draft.hasAllAddresses = draft.addresses.count == items.count
+            draft.environment.addresses = draft.addresses.map(\.value)
+        }
+        if let node = fields["host"], let access = word(node, of: Access.self) {
+            draft.environment.host = access == .allow
+        }
+        if let node = fields["linkLocal"], let flag = flag(node) {
+            draft.environment.linkLocal = flag
+        }
+        if let node = fields["strict"], let flag = flag(node) {
+            draft.environment.strict = flag
+        }
+        if let node = fields["multicast"], flag(node) == true {
+            report(node.mark, "multicast is not built in this version: it is denied inside every environment")
+        }
+        if let node = fields["mode"], let mode = word(node, of: Mode.self) {
+            draft.environment.mode = mode
+        }
+        if let node = fields["protocols"] {
+            let protocols = protocols(node)
+            draft.hasProtocols = protocols != nil
+            draft.environment.protocols = protocols ?? []
+        }
+        if let node = fields["remote"] {
+            remote(node, into: &draft)
+        }
+        if let node = fields["permits"] {
+            permits(node, into: &draft)
+        }
+        return draft
+    }
+
+    private mutating func protocols(_ node: YAMLNode) -> Set<TransportProtocol>? {
+        guard let items = items(node, expected: "a protocol or a list of tcp, udp and ping") else { return nil }
+        var protocols: Set<TransportProtocol> = []
+        var complete = true
+        for item in items {
+            if case .scalar(let text, _) = item.content, ["raw", "udplite"].contains(text) {
+                report(item.mark, "\(text.quoted) is not built in this version, which has tcp, udp and ping")
+                complete = false
+            } else if let transport = word(item, of: TransportProtocol.self) {
+                protocols.insert(transport)
+            } else {
+                complete = false
+            }
+        }
+        return complete ? protocols : nil
+    }
+
+    private mutating func permits(_ node: YAMLNode, into draft: inout EnvironmentDraft) {
+        let what = "a permit such as {to: payments, ports: [tcp/5432]}"
+        guard let items = items(node, expected: "a list of permits", orMapping: true) else { return }
+        for item in items {
+            guard let fields = fields(item, expected: what, keys: ["to", "ports"]) else { continue }
+            require("to", in: fields, of: "the permit")
+            // With ports that could not be read the target still can be checked; there will be no policy.
+            let ports = fields["ports"].map { portRules($0) ?? [] } ?? []
+            guard let node = fields["to"], let target = text(node, expected: "an environment") else {
+                continue
+            }
+            let parts = target.split(separator: "/", maxSplits: 1, omittingEmptySubsequences: false).map(String.init)
+            draft.environment.permits.append(
+                Permit(
+                    to: parts[0], application: parts.count == 2 ? parts[1] : nil,
+                    ports: ports.isEmpty ? [PortRule(nil)] : ports.map(\.value), line: item.mark.line))
+            draft.permitMarks.append(EnvironmentDraft.PermitMarks(target: node.mark, ports: ports))
+        }
+    }
+
+    /// A list of protocols and ports; nil if some could not be read.
+    mutating func portRules(_ node: YAMLNode) -> [Marked<PortRule>]? {
+        let what = "ports such as tcp/5432, udp/5000-5010 or ping"
+        guard let items = items(node, expected: what) else { return nil }
+        let rules = items.compactMap { item in text(item, expected: what).flatMap { portRule($0, at: item.mark) } }
+        return rules.count == items.count ? rules : nil
+    }
+
+    mutating func portRule(_ text: String, at mark: YAMLMark) -> Marked<PortRule>? {
+        do {
+            return Marked(value: try PortRule(parsing: text), mark: mark)
+        } catch {
+            report(mark, error.message, suggestion: error.suggestion)
+            return nil
+        }
+    }
+}

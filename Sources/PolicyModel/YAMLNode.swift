@@ -1,0 +1,63 @@
+/// A place in a text.
+struct YAMLMark: Hashable, Comparable, Sendable {
+    /// From 1.
+    var line: Int
+    /// In characters, from 1.
+    var column: Int
+
+    static func < (left: Self, right: Self) -> Bool {
+        (left.line, left.column) < (right.line, right.column)
+    }
+}
+
+/// A value of a YAML document, and where it begins.
+struct YAMLNode: Hashable, Sendable {
+    enum Content: Hashable, Sendable {
+        /// `plain`: written without quotes.
+        case scalar(String, plain: Bool)
+        case sequence([YAMLNode])
+        case mapping([YAMLEntry])
+        /// Something that was reported already, such as an alias; nothing more is to be said about it.
+        case refused
+    }
+    var content: Content
+    var mark: YAMLMark
+
+    /// What it is, for "found …".
+    var found: String {
+        switch content {
+        case .scalar("", plain: true): "nothing"
+        case .scalar(let text, _): text.quoted
+        case .sequence: "a list"
+        case .mapping: "a mapping"
+        case .refused: "something else"
+        }
+    }
+}
+
+/// A key of a YAML mapping and its value.
+struct YAMLEntry: Hashable, Sendable {
+    var key: YAMLNode
+    var value: YAMLNode
+}
+
+extension String {
+    /// In quotation marks, on one line and of bounded length, whatever is in it.
+    var quoted: String {
+        var text = "“"
+        var count = 0
+        for scalar in unicodeScalars {
+            guard count < 64 else {
+                text += "…"
+                break
+            }
+            // Control characters and those that turn the direction of writing would spoil the line.
+            switch scalar.properties.generalCategory {
+            case .control, .format, .lineSeparator, .paragraphSeparator: text += scalar.escaped(asASCII: true)
+            default: text.unicodeScalars.append(scalar)
+            }
+            count += 1
+        }
+        return text + "”"
+    }
+}

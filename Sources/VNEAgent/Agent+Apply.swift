@@ -1,0 +1,222 @@
+public import PolicyModel
+
+/// What `apply` planned and did.
+public struct ApplyReport: Sendable {
+    /// An application that could not be taken where the policy wants it.
+    public struct Failure: Sendable {
+        /// The application's name.
+        public var application: String
+        /// Why.
+        public var error: AgentError
+    }
+    /// What was to be done, and what is only to be told.
+    public var plan: Plan
+    /// Counts publications of the instance; nil for a dry run.
+    public var generation: UInt32?
+    /// What attaching each new application did.
+    public var attached: [AttachReport] = []
+    /// Live flows that the new policy forbids and that were closed, as `tcp 10.0.0.1:80 -> 10.0.0.2:4000`.
+    public var cutFlows: [String] = []
+    /// Applications that could not be taken where the policy wants them. The policy is published all the same.
+    public var failures: [Failure] = []
+    /// What earlier commands had left.
+    public var repairs: [Repair]
+    /// What the user should know.
+    public var warnings: [String] = []
+}
+
+extension Agent {
+    /// Makes a policy file hold: publishes it in one atomic change, then takes each application where it wants it and
+    /// cuts the live flows that it forbids.
+    ///
+    /// What takes away goes before what gives: the egress hook is there before a protocol that needs it, an application
+    /// that moves is denied everything until it has, and a policy that was not published leaves all as it was.
+    /// - Parameters:
+    ///   - text: the policy file.
+    ///   - source: its name, for messages.
+    ///   - dryRun: plan only, change nothing.
+    public func apply(_ text: String, source: String, dryRun: Bool = false) throws(AgentError) -> ApplyReport {
+        let desired = try Self.parse(text, source: source)
+        let ground = dryRun ? try observe() : try settle()
+        let published = try asking { try dataplane.publishedPolicy() }
+        // A policy that this version cannot read counts as none, and its replacement as one that revokes.
+        let current = published.flatMap { try? Self.parse($0.text, source: $0.source) }
+        let plan = Plan.make(
+            current: current, desired: desired, attached: ground.applications,
+            cgroupsPresent: { isPresent($0, among: ground.applications) })
+        var report = ApplyReport(plan: plan, repairs: ground.repairs, warnings: ground.warnings)
+        try checkAddresses(of: plan, ground: ground)
+        if dryRun { return report }
+
+        var excluded = Set(ground.applications.map(\.address))
+        excluded.formUnion(desired.applications.compactMap(\.address))
+        let view = try asking { try host.view(interfaces: desired.addressSpaceInterfaces, excluding: excluded) }
+        for name in desired.addressSpaceInterfaces where view.interfaces[name] == nil {
+            report.warnings.append(
+                "there is no interface “\(name)”: sources in the address space are not believed on it until an apply "
+                    + "finds it")
+        }
+        var applications = Dictionary(
+            ground.applications.map { ($0.name, $0) }, uniquingKeysWith: { first, _ in first })
+        try publish(desired, text: text, view: view, plan: plan, applications: &applications) {
+            $0 || (published != nil && current == nil)
+        }
+        report.generation = try asking { try dataplane.publishedPolicy() }?.generation
+        carryOut(plan, policy: desired, applications: &applications, report: &report)
+        try cut(policy: desired, view: view, report: &report)
+        return report
+    }
+
+    /// The steps that only deny, then the publication; if it fails, the steps are taken back.
+    private func publish(
+        _ policy: Policy, text: String, view: HostView, plan: Plan,
+        applications: inout [String: AttachedApplication], revoking: (Bool) -> Bool
+    ) throws(AgentError) {
+        let generation = try asking { try dataplane.publishedPolicy() }?.generation
+        var raised: [AttachedApplication] = []
+        var denied: [AttachedApplication] = []
+        do {
+            for case .setEgress(let name, on: true) in plan.changes {
+                guard let application = applications[name] else { continue }
+                raised.append(application)
+                applications[name] = try setEgress(true, of: application)
+            }
+            for case .move(let name, let from, let to) in plan.changes where from.isElsewhere(than: to) {
+                guard let application = applications[name] else { continue }
+                denied.append(application)
+                try asking { try dataplane.deny(application) }
+                applications[name]?.state = .attaching
+            }
+            try asking { try dataplane.publish(policy, text: text, on: view, revoking: revoking(plan.revokes)) }
+        } catch {
+            var error = error
+            // If the publication took effect all the same, or nobody knows, what denies goes on denying.
+            guard let now = try? dataplane.publishedPolicy(), now.generation == generation else { throw error }
+            for application in denied {
+                do {
+                    try asking { try dataplane.open(application) }
+                } catch let second {
+                    error.details.append("\(application.name) is denied everything until the next command: \(second)")
+                }
+            }
+            // Too much of this hook costs time, not safety.
+            for application in raised { _ = try? setEgress(false, of: application) }
+            throw error
+        }
+    }
+
+    /// The steps after the publication. One that fails is told, and the others go on.
+    private func carryOut(
+        _ plan: Plan, policy: Policy, applications: inout [String: AttachedApplication], report: inout ApplyReport
+    ) {
+        func trying(_ name: String, _ step: () throws(AgentError) -> Void) {
+            do {
+                try step()
+            } catch {
+                report.failures.append(ApplyReport.Failure(application: name, error: error))
+            }
+        }
+        for case .detach(let name, _) in plan.changes {
+            guard let application = applications[name] else { continue }
+            trying(name) { () throws(AgentError) in
+                try takeAway(application)
+                applications[name] = nil
+            }
+        }
+        for case .move(let name, _, let place) in plan.changes {
+            guard let application = applications[name] else { continue }
+            trying(name) { () throws(AgentError) in
+                let target = try record(of: application, at: place, in: policy, ground: try observe())
+                if application.state == .attaching {
+                    applications[name] = try move(application, to: target, warnings: &report.warnings)
+                } else {
+                    // Only the hostname, or who named it: nothing that is judged.
+                    try asking { try dataplane.update(target) }
+                    applications[name] = target
+                }
+            }
+        }
+        for case .attach(let application) in plan.changes {
+            guard let cgroup = application.cgroup else { continue }
+            trying(application.name) { () throws(AgentError) in
+                report.attached.append(
+                    try attach(application, of: policy, cgroup: cgroup, requireClean: false, ground: try observe()))
+            }
+        }
+        for case .setEgress(let name, on: false) in plan.changes {
+            guard let application = applications[name] else { continue }
+            trying(name) { () throws(AgentError) in applications[name] = try setEgress(false, of: application) }
+        }
+    }
+
+    /// Closes the applications' connected sockets that the policy, as it is now, would not let be made.
+    private func cut(policy: Policy, view: HostView, report: inout ApplyReport) throws(AgentError) {
+        let applications = try asking { try dataplane.applications() }
+        guard !applications.isEmpty else { return }
+        let judge = try flowJudge(policy: policy, view: view, applications: applications)
+        let forbidden = judge.sockets.filter { judge.judgement(of: $0)?.allowed == false }
+        var warnings: [String] = []
+        for socket in forbidden where close([socket], warnings: &warnings, because: { _ in "is forbidden now" }) == 1 {
+            report.cutFlows.append(socket.summary)
+        }
+        report.warnings += warnings
+    }
+
+    private func setEgress(
+        _ egress: Bool, of application: AttachedApplication
+    ) throws(AgentError) -> AttachedApplication {
+        try withCgroup(of: application) { cgroup throws(AgentError) in
+            try asking { try dataplane.setEgress(egress, of: application, cgroup: cgroup.descriptor) }
+        }
+        var changed = application
+        changed.egress = egress
+        return changed
+    }
+
+    private func withCgroup<Answer>(
+        of application: AttachedApplication, _ body: (OpenCgroup) throws(AgentError) -> Answer
+    ) throws(AgentError) -> Answer {
+        let cgroup = try asking { try host.openCgroup(application.cgroupPath) }
+        defer { host.close(cgroup) }
+        return try body(cgroup)
+    }
+
+    /// An address that the host itself has cannot become an application's. Found before anything changes.
+    private func checkAddresses(of plan: Plan, ground: Ground) throws(AgentError) {
+        let own = ground.interfaceAddresses.subtracting(ground.applications.map(\.address))
+        for change in plan.changes {
+            let (name, address): (String, IPv4Address?) =
+                switch change {
+                case .attach(let application): (application.name, application.address)
+                case .move(let name, _, let to): (name, to.address)
+                default: ("", nil)
+                }
+            guard let address, own.contains(address) else { continue }
+            throw AgentError(
+                .conflict, "\(address) of the application “\(name)” is on an interface of this host already",
+                hint: "an application address is installed by the attachment; take it off the interface first")
+        }
+    }
+
+    /// An attached cgroup is found by its id, so that one that cannot be opened just now is not taken for gone.
+    private func isPresent(_ path: String, among applications: [AttachedApplication]) -> Bool {
+        if let attached = applications.first(where: { $0.cgroupPath == path }) { return !isGone(attached) }
+        guard let cgroup = try? host.openCgroup(path) else { return false }
+        host.close(cgroup)
+        return true
+    }
+
+    /// What an operation that changes nothing starts from.
+    func observe() throws(AgentError) -> Ground {
+        Ground(
+            applications: try asking { try dataplane.applications() },
+            interfaceAddresses: try asking { try host.interfaceAddresses() }, repairs: [])
+    }
+}
+
+extension Change.Placement {
+    /// Whether going from one to the other changes what is judged.
+    fileprivate func isElsewhere(than other: Self) -> Bool {
+        environment != other.environment || address != other.address
+    }
+}

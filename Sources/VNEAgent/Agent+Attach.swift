@@ -1,0 +1,244 @@
+import PolicyModel
+
+extension Agent {
+    /// Makes a cgroup an application: its sockets get the application address, and the policy judges what they do.
+    ///
+    /// The hooks deny from the first one on until all are there and the address is on the interface; only then do they
+    /// judge. If a step fails, what was done is undone.
+    public func attach(_ request: AttachRequest) throws(AgentError) -> AttachReport {
+        let ground = try settle()
+        let cgroup = try asking { try host.openCgroup(request.cgroup) }
+        defer { host.close(cgroup) }
+        let name = request.name ?? Name.suggested(for: cgroup.path)
+        return try attach(request, named: name, cgroup: cgroup, ground: ground)
+    }
+
+    /// Attaches an application that the published policy names, as `apply` does when its cgroup is there.
+    public func attach(applicationNamed name: String, requireClean: Bool = false) throws(AgentError) -> AttachReport {
+        let ground = try settle()
+        guard let (policy, _) = try publishedPolicy() else { throw .noPolicy }
+        guard let application = policy.application(named: name) else {
+            throw AgentError(
+                .notFound, "the policy names no application “\(name)”",
+                hint: Name.nearest(to: name, among: policy.applications.map(\.name)))
+        }
+        guard let path = application.cgroup else {
+            throw AgentError(
+                .notFound, "the policy gives no cgroup to the application “\(name)”",
+                hint: "name the cgroup: vne-agent attach CGROUP \(application.environment) --name \(name)")
+        }
+        return try attach(application, of: policy, cgroup: path, requireClean: requireClean, ground: ground)
+    }
+
+    func attach(
+        _ application: Application, of policy: Policy, cgroup path: String, requireClean: Bool, ground: Ground
+    ) throws(AgentError) -> AttachReport {
+        let cgroup = try asking { try host.openCgroup(path) }
+        defer { host.close(cgroup) }
+        let request = AttachRequest(
+            cgroup: path, environment: application.environment,
+            address: application.address.map(AddressChoice.fixed) ?? .auto, hostname: application.hostname,
+            name: application.name, requireClean: requireClean)
+        return try attach(request, named: application.name, cgroup: cgroup, namedBy: policy, ground: ground)
+    }
+
+    func attach(
+        _ request: AttachRequest, named name: String, cgroup: OpenCgroup, namedBy policy: Policy? = nil, ground: Ground,
+        launcher: AttachedApplication.Launcher? = nil
+    ) throws(AgentError) -> AttachReport {
+        try Name.check(name)
+        if let hostname = request.hostname { try Name.check(hostname: hostname) }
+        guard let environment = try asking({ try dataplane.environment(named: request.environment) }) else {
+            throw try unknownEnvironment(request.environment)
+        }
+        try checkFree(name: name, hostname: request.hostname, cgroup: cgroup, among: ground.applications)
+        let address: IPv4Address
+        switch request.address {
+        case .fixed(let wanted):
+            try check(
+                wanted, in: environment, named: request.environment, for: name, checkingReservation: policy == nil,
+                ground: ground)
+            address = wanted
+        case .auto:
+            address = try freeAddress(inEnvironment: request.environment, of: policy, ground: ground)
+        }
+        // A cgroup that `exec` just made holds nobody yet.
+        let foreign = launcher == nil ? try inspect(cgroup, requireClean: request.requireClean) : []
+
+        var application = AttachedApplication(
+            name: name, environment: request.environment, environmentID: environment.id, address: address,
+            hostname: request.hostname, cgroupPath: cgroup.path, cgroupID: cgroup.id, cgroupLevel: cgroup.level,
+            fromPolicy: policy != nil, egress: environment.needsEgress, ownsAddress: true, launcher: launcher)
+        var warnings = ground.warnings
+        let closed = try make(&application, cgroup: cgroup, warnings: &warnings)
+        return AttachReport(
+            application: application, foreignSockets: foreign, closedSockets: closed, repairs: ground.repairs,
+            warnings: warnings)
+    }
+
+    /// Attaches, step by step, and undoes what was done if a step fails.
+    private func make(
+        _ application: inout AttachedApplication, cgroup: OpenCgroup, warnings: inout [String]
+    ) throws(AgentError) -> Int {
+        var owesAddress = false
+        do {
+            try asking { try dataplane.attach(application, cgroup: cgroup.descriptor) }
+            // From here on it is undone even if the call fails: half of it may be done.
+            owesAddress = true
+            owesAddress = try addAddress(application.address)
+            application.ownsAddress = owesAddress
+            // Still denying: a command that is killed before it opens leaves these sockets to the one that finishes it.
+            let closed = try closeOlderSockets(of: application, warnings: &warnings)
+            try asking { try dataplane.open(application) }
+            application.state = .attached
+            return closed
+        } catch {
+            application.ownsAddress = owesAddress
+            throw undo(application, after: error)
+        }
+    }
+
+    private func undo(_ application: AttachedApplication, after error: AgentError) -> AgentError {
+        do {
+            try takeAway(application)
+            return error
+        } catch let second {
+            var error = error
+            error.details.append("undoing it failed too: \(second.message)")
+            error.hint = "until the next command finishes or undoes it, \(application.name) is denied everything"
+            return error
+        }
+    }
+
+    /// Opens a closed application at another environment, address or hostname, or where it is. It was denied everything
+    /// until here, so that it never has the old place's rights together with the new one's.
+    func move(
+        _ closed: AttachedApplication, to place: AttachedApplication, warnings: inout [String]
+    ) throws(AgentError) -> AttachedApplication {
+        var target = place
+        target.state = .attaching
+        if closed.address != target.address {
+            try removeAddress(of: closed)
+            target.ownsAddress = true
+        }
+        if target != closed { try asking { try dataplane.update(target) } }
+        _ = try addAddress(target.address)
+        _ = try closeOlderSockets(of: target, warnings: &warnings)
+        try asking { try dataplane.open(target) }
+        target.state = .attached
+        return target
+    }
+
+    /// What an attached application becomes at another place: its address stays where the place leaves the choice and the
+    /// environment still holds it.
+    func record(
+        of old: AttachedApplication, at place: Change.Placement, in policy: Policy, ground: Ground
+    ) throws(AgentError) -> AttachedApplication {
+        var new = old
+        new.fromPolicy = place.fromPolicy
+        new.hostname = place.hostname
+        // Without its environment it has no place: it keeps its record, and everything is denied to it.
+        guard let environment = try asking({ try dataplane.environment(named: place.environment) }) else { return new }
+        new.environment = place.environment
+        new.environmentID = environment.id
+        if let address = place.address {
+            new.address = address
+        } else if policy.environment(named: place.environment)?.contains(old.address) != true {
+            new.address = try freeAddress(inEnvironment: place.environment, of: policy, ground: ground)
+        }
+        return new
+    }
+}
+
+// MARK: - What has to hold first
+
+extension Agent {
+    private func checkFree(
+        name: String, hostname: String?, cgroup: OpenCgroup, among applications: [AttachedApplication]
+    ) throws(AgentError) {
+        for other in applications {
+            if other.cgroupID == cgroup.id {
+                throw AgentError(
+                    .conflict, "the cgroup \(cgroup.path) is attached already, as “\(other.name)”",
+                    hint: "detach it first: vne-agent detach \(other.name)")
+            }
+            if other.name == name {
+                throw AgentError(
+                    .conflict, "the name “\(name)” is taken by the application in \(other.cgroupPath)",
+                    hint: "choose another one with --name")
+            }
+            if cgroup.path.hasPrefix(other.cgroupPath + "/") {
+                throw AgentError(
+                    .conflict, "the cgroup \(cgroup.path) is inside the application “\(other.name)”",
+                    hint: "an application's child cgroups are part of it")
+            }
+            if other.cgroupPath.hasPrefix(cgroup.path + "/") {
+                throw AgentError(
+                    .conflict, "the cgroup \(cgroup.path) holds the application “\(other.name)” (\(other.cgroupPath))",
+                    hint: "detach it first: vne-agent detach \(other.name)")
+            }
+            if let hostname, let taken = other.hostname, taken.lowercased() == hostname.lowercased() {
+                throw AgentError(.conflict, "the hostname “\(hostname)” is taken by the application “\(other.name)”")
+            }
+        }
+    }
+
+    /// Says which sockets the isolator would not cover; refuses processes that it could not cover at all.
+    private func inspect(_ cgroup: OpenCgroup, requireClean: Bool) throws(AgentError) -> [ForeignSocket] {
+        guard host.isPopulated(cgroup.path) else { return [] }
+        let strangers = try asking { try host.foreignNamespaceProcesses(of: cgroup.path) }
+        guard strangers.isEmpty else {
+            let list = strangers.prefix(8).map(String.init).joined(separator: ", ")
+            throw AgentError(
+                .refused, "processes of \(cgroup.path) live in another network namespace: \(list)",
+                hint: "an application lives in the network namespace of its instance; end them or run vne-agent there")
+        }
+        let foreign = try asking { try host.foreignSockets(of: cgroup.path) }
+        if requireClean, !foreign.isEmpty {
+            throw AgentError(
+                .refused, "processes of \(cgroup.path) hold \(foreign.count) socket(s) that were made outside it",
+                hint: "restart them inside the cgroup, or leave out --require-clean",
+                details: foreign.map(\.description))
+        }
+        return foreign
+    }
+
+    /// Closes the cgroup's connected sockets that have another local address than the application's: they pass no connect
+    /// hook again, so what they send would still leave.
+    ///
+    /// A socket whose process has left the cgroup is no application's, so an empty cgroup has none to close.
+    private func closeOlderSockets(
+        of application: AttachedApplication, warnings: inout [String]
+    ) throws(AgentError) -> Int {
+        guard host.isPopulated(application.cgroupPath) else { return 0 }
+        let cgroups = try asking { try host.cgroupIDs(below: application.cgroupPath) }
+        let sockets = try asking { try host.sockets() }
+        let stale = sockets.filter {
+            cgroups.contains($0.cgroupID) && $0.isConnected && $0.local != application.address
+        }
+        return close(stale, warnings: &warnings) { _ in "is older than the attachment" }
+    }
+
+    /// Closes sockets, and warns of those that the kernel would not close; says how many it closed.
+    func close(
+        _ sockets: [ObservedSocket], warnings: inout [String], because reason: (ObservedSocket) -> String
+    ) -> Int {
+        var closed = 0
+        for socket in sockets {
+            do {
+                try host.destroy(socket)
+                closed += 1
+            } catch {
+                warnings.append("\(socket.summary) \(reason(socket)), and could not be closed: \(AgentError(error))")
+            }
+        }
+        return closed
+    }
+}
+
+extension AgentError {
+    /// Nothing can be attached or explained before a policy is published.
+    static var noPolicy: Self {
+        Self(.notFound, "no policy is published", hint: "publish one: vne-agent apply POLICY.yaml")
+    }
+}

@@ -1,0 +1,87 @@
+public import PolicyModel
+
+/// What `check` found in a policy file without errors.
+public struct PolicyCheck: Hashable, Sendable, Codable {
+    /// The file's name as it was given.
+    public var source: String
+    /// How many environments it has.
+    public var environments: Int
+    /// How many applications it names.
+    public var applications: Int
+    /// What is allowed, and may not be what was meant, on this host.
+    public var warnings: [String]
+}
+
+/// Addresses that this host depends on, beside those of its interfaces.
+public struct HostDependencies: Hashable, Sendable {
+    /// Next hops of its routes.
+    public var gateways: Set<IPv4Address>
+    /// Name servers of `/etc/resolv.conf`.
+    public var resolvers: Set<IPv4Address>
+
+    /// Dependencies from their parts.
+    public init(gateways: Set<IPv4Address> = [], resolvers: Set<IPv4Address> = []) {
+        self.gateways = gateways
+        self.resolvers = resolvers
+    }
+}
+
+extension Agent {
+    /// Reads a policy file as `apply` would, and says what of it does not fit this host. Changes nothing.
+    public func check(
+        _ text: String, source: String, dependencies: HostDependencies = HostDependencies()
+    ) throws(AgentError) -> PolicyCheck {
+        let policy = try Self.parse(text, source: source)
+        let index = PolicyIndex(policy)
+        let attached = Set(try asking { try dataplane.applications() }.map(\.address))
+        let interfaces = try asking { try host.interfaceAddresses() }.subtracting(attached)
+        var warnings: [String] = []
+        let surroundings = [
+            (interfaces, "this host's own address"), (dependencies.gateways, "the gateway"),
+            (dependencies.resolvers, "the name server"),
+        ]
+        for (addresses, what) in surroundings {
+            for address in addresses.sorted() where index.isInAddressSpace(address) {
+                let place = index.environment(holding: address).map { "the environment \($0.name)" } ?? "no environment"
+                warnings.append(
+                    "\(what) \(address) is inside the address space, in \(place): applications are judged by permits when "
+                        + "they talk to it, not as to the host or a remote")
+            }
+        }
+        let names = policy.addressSpaceInterfaces
+        if !names.isEmpty {
+            let view = try asking { try host.view(interfaces: names, excluding: attached) }
+            warnings += names.filter { view.interfaces[$0] == nil }.map { "there is no interface “\($0)”" }
+        }
+        var populated: Set<String> = []
+        for application in policy.applications {
+            populated.insert(application.environment)
+            guard let path = application.cgroup else { continue }
+            do {
+                host.close(try asking { try host.openCgroup(path) })
+            } catch {
+                warnings.append("line \(application.line): \(application.name) waits for its cgroup \(path): \(error)")
+            }
+        }
+        for environment in policy.environments where environment.mode == .audit {
+            warnings.append(
+                "line \(environment.line): \(environment.name) is in audit mode: what it denies is let through")
+        }
+        let idle = policy.environments.filter { !populated.contains($0.name) }
+        if !idle.isEmpty, !policy.applications.isEmpty {
+            let shown = idle.prefix(5).map(\.name).joined(separator: ", ") + (idle.count > 5 ? ", …" : "")
+            warnings.append("no application is named for \(idle.count) environment(s): \(shown)")
+        }
+        return PolicyCheck(
+            source: source, environments: policy.environments.count, applications: policy.applications.count,
+            warnings: warnings)
+    }
+}
+
+extension PolicyCheck: CustomStringConvertible {
+    /// For people: one line, and one for each warning.
+    public var description: String {
+        let summary = "\(source): no errors; \(environments) environment(s), \(applications) application(s)"
+        return ([summary] + warnings.map { "warning: \($0)" }).joined(separator: "\n")
+    }
+}

@@ -1,0 +1,55 @@
+public import PolicyModel
+
+extension Agent {
+    /// The applications' sockets and recorded datagram flows, with what the published policy says of them.
+    /// - Parameter deniedOnly: only what the policy forbids: left over from before it, or about to be cut.
+    public func flows(deniedOnly: Bool = false) throws(AgentError) -> [LiveFlow] {
+        guard let (policy, _) = try publishedPolicy() else { return [] }
+        let applications = try asking { try dataplane.applications() }.sorted { $0.name < $1.name }
+        let view = try asking {
+            try host.view(interfaces: policy.addressSpaceInterfaces, excluding: Set(applications.map(\.address)))
+        }
+        let judge = try flowJudge(policy: policy, view: view, applications: applications)
+        var flows: [LiveFlow] = judge.sockets.compactMap { socket in
+            guard let judgement = judge.judgement(of: socket) else { return nil }
+            return LiveFlow(
+                application: judgement.application.name, record: .socket, transport: socket.transport,
+                state: socket.stateName, local: socket.local, localPort: socket.localPort,
+                remote: socket.isConnected ? socket.remote : nil, remotePort: socket.remotePort, peer: judgement.peer,
+                allowed: judgement.verdict?.allowed, reason: judgement.verdict?.reason.name,
+                line: judgement.verdict?.line, idle: nil)
+        }
+        let names = Dictionary(applications.map { ($0.address, $0.name) }, uniquingKeysWith: { first, _ in first })
+        for application in applications {
+            for flow in try asking({ try dataplane.flows(of: application) }) {
+                flows.append(
+                    LiveFlow(
+                        application: application.name, record: .datagrams, transport: nil,
+                        state: flow.incoming ? "let in" : "let out", local: application.address,
+                        localPort: flow.localPort, remote: flow.remote, remotePort: flow.remotePort,
+                        peer: names[flow.remote], allowed: nil, reason: nil, line: nil, idle: flow.idle))
+            }
+        }
+        if deniedOnly { flows.removeAll { $0.allowed != false } }
+        return flows.sorted {
+            ($0.application, $0.localPort, $0.remotePort) < ($1.application, $1.localPort, $1.remotePort)
+        }
+    }
+
+    /// Turns denials into what is shown: with the application's name, which is looked up once for each cgroup.
+    public func denialRecords(of denials: [Denial]) throws(AgentError) -> [DenialRecord] {
+        let applications = denials.isEmpty ? [] : try asking { try dataplane.applications() }
+        let names = Dictionary(applications.map { ($0.cgroupID, $0.name) }, uniquingKeysWith: { first, _ in first })
+        return denials.map { denial in
+            let transport = TransportProtocol.allCases.first { UInt32($0.number) == denial.transport }
+            return DenialRecord(
+                time: denial.time, application: names[denial.cgroupID] ?? "cgroup \(denial.cgroupID)",
+                hook: denial.hook.name, reason: denial.reason.name, audited: denial.audited,
+                transport: transport?.rawValue ?? (denial.transport == 0 ? "-" : "protocol \(denial.transport)"),
+                remote: denial.remote.rawValue == 0 ? nil : denial.remote, remotePort: denial.remotePort,
+                local: denial.local.rawValue == 0 ? nil : denial.local, localPort: denial.localPort,
+                process: denial.process == 0 ? nil : denial.process,
+                command: denial.process == 0 ? nil : denial.command)
+        }
+    }
+}

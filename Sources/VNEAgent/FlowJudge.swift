@@ -1,0 +1,168 @@
+import PolicyModel
+
+/// Says of each live socket of an application whether the policy would let it be made again.
+struct FlowJudge {
+    /// A socket's application and what the policy says of it.
+    struct Judgement {
+        var application: AttachedApplication
+        /// The name of the application at the other end, if it is one of this host.
+        var peer: String?
+        /// Nil where there is no peer to judge: listening and unconnected sockets.
+        var verdict: Verdict?
+        /// False for what has to be closed.
+        var allowed: Bool { verdict?.allowed ?? true }
+    }
+
+    /// Every socket of the instance's namespace.
+    let sockets: [ObservedSocket]
+    private let index: PolicyIndex
+    private let view: HostView
+    private let applications: [AttachedApplication]
+    /// Index of the application by the id of a cgroup of it.
+    private let byCgroup: [UInt64: Int]
+    private let byAddress: [IPv4Address: Int]
+    private let byTuple: [Tuple: ObservedSocket]
+    /// Where applications listen over TCP.
+    private let listeners: Set<Listener>
+
+    private struct Listener: Hashable {
+        var owner: Int
+        var port: UInt16
+    }
+
+    private struct Tuple: Hashable {
+        var transport: TransportProtocol
+        var local: IPv4Address
+        var localPort: UInt16
+        var remote: IPv4Address
+        var remotePort: UInt16
+    }
+
+    init(
+        policy: Policy, view: HostView, applications: [AttachedApplication], cgroups: [Set<UInt64>],
+        sockets: [ObservedSocket]
+    ) {
+        self.sockets = sockets
+        self.index = PolicyIndex(policy)
+        self.view = view
+        self.applications = applications
+        var byCgroup: [UInt64: Int] = [:]
+        for (index, ids) in cgroups.enumerated() {
+            for id in ids { byCgroup[id] = index }
+        }
+        self.byCgroup = byCgroup
+        self.byAddress = Dictionary(
+            applications.enumerated().map { ($1.address, $0) }, uniquingKeysWith: { first, _ in first })
+        var byTuple: [Tuple: ObservedSocket] = [:]
+        for socket in sockets where socket.isConnected {
+            guard let local = socket.local, let remote = socket.remote else { continue }
+            let tuple = Tuple(
+                transport: socket.transport, local: local, localPort: socket.localPort, remote: remote,
+                remotePort: socket.remotePort)
+            byTuple[tuple] = socket
+        }
+        self.byTuple = byTuple
+        self.listeners = Set(
+            sockets.filter { $0.transport == .tcp && $0.state == 10 }.compactMap { socket in
+                byCgroup[socket.cgroupID].map { Listener(owner: $0, port: socket.localPort) }
+            })
+    }
+
+    /// What the policy says of a socket; nil if it is no application's.
+    func judgement(of socket: ObservedSocket) -> Judgement? {
+        guard let owner = byCgroup[socket.cgroupID] else { return nil }
+        let application = applications[owner]
+        guard socket.isConnected else { return Judgement(application: application) }
+        guard let local = socket.local, let remote = socket.remote else {
+            return Judgement(application: application, verdict: Verdict(allowed: false, reason: .noIPv6))
+        }
+        let peer = byAddress[remote].map { applications[$0].name }
+        guard local == application.address else {
+            // A resolver on loopback is talked to from the application address too.
+            return Judgement(
+                application: application, peer: peer, verdict: Verdict(allowed: false, reason: .foreignAddress))
+        }
+        return Judgement(
+            application: application, peer: peer,
+            verdict: verdict(of: socket, local: local, remote: remote, owner: owner))
+    }
+
+    private func verdict(
+        of socket: ObservedSocket, local: IPv4Address, remote: IPv4Address, owner: Int
+    ) -> Verdict {
+        let subject = applications[owner].subject
+        let outgoing = index.verdict(
+            .outgoing(Outgoing(socket.transport, to: remote, port: socket.remotePort)), by: subject, on: view)
+        // A connected UDP socket is the application's own doing. A TCP one may have been accepted.
+        guard socket.transport == .tcp else { return outgoing }
+        let origin = origin(of: socket, owner: owner)
+        let isMember = senderOwnsSource(of: socket, local: local, remote: remote)
+        let attempts = arrivals(from: remote).map { arrival in
+            Attempt.incoming(
+                Incoming(
+                    .tcp, from: remote, port: socket.remotePort, to: local, port: socket.localPort, arrival: arrival,
+                    senderOwnsSource: isMember))
+        }
+        let verdicts = attempts.map { index.verdict($0, by: subject, on: view) }
+        let incoming = verdicts.first(where: \.allowed) ?? verdicts.first ?? Verdict(allowed: false, reason: .forged)
+        // A peer on this host that only borrows an application address is the host: what the policy says of that
+        // address does not speak for it.
+        if byAddress[remote] != nil, !isMember { return incoming }
+        switch origin {
+        case .connected: return outgoing
+        case .accepted: return incoming
+        case .unknown: return incoming.allowed && !outgoing.allowed ? incoming : outgoing
+        }
+    }
+
+    /// Who began a TCP connection, as far as the ports tell: the kernel does not remember.
+    private enum Origin {
+        case connected
+        case accepted
+        case unknown
+    }
+
+    private func origin(of socket: ObservedSocket, owner: Int) -> Origin {
+        if listeners.contains(Listener(owner: owner, port: socket.localPort)) { return .accepted }
+        // Nobody listens there (any more): the end with a port of the usual ephemeral range connected to the other.
+        let ephemeral = 32768...60999 as ClosedRange<UInt16>
+        return ephemeral.contains(socket.localPort) && !ephemeral.contains(socket.remotePort) ? .connected : .unknown
+    }
+
+    /// Where packets of a peer may come in.
+    private func arrivals(from remote: IPv4Address) -> [Incoming.Arrival] {
+        if byAddress[remote] != nil { return [.thisHost] }
+        switch index.classify(remote, on: view) {
+        case .host, .loopback: return [.thisHost]
+        case .environment, .unassigned: return view.interfaces.values.sorted().map(Incoming.Arrival.interface)
+        // Any interface: which one is of no matter to the decision.
+        default: return [.interface(0)]
+        }
+    }
+
+    /// Whether the socket at the other end belongs to the application that has its address.
+    private func senderOwnsSource(of socket: ObservedSocket, local: IPv4Address, remote: IPv4Address) -> Bool {
+        guard let holder = byAddress[remote] else { return true }
+        let reversed = Tuple(
+            transport: socket.transport, local: remote, localPort: socket.remotePort, remote: local,
+            remotePort: socket.localPort)
+        // No socket: the peer is closing, and what it was is not known any more. Nothing can be sent to it either.
+        guard let peer = byTuple[reversed] else { return true }
+        return byCgroup[peer.cgroupID] == holder
+    }
+}
+
+extension Agent {
+    func flowJudge(
+        policy: Policy, view: HostView, applications: [AttachedApplication]
+    ) throws(AgentError) -> FlowJudge {
+        var cgroups: [Set<UInt64>] = []
+        for application in applications {
+            // A cgroup that is gone has no members to find; its sockets still have its id.
+            cgroups.append((try? host.cgroupIDs(below: application.cgroupPath)) ?? [application.cgroupID])
+        }
+        return FlowJudge(
+            policy: policy, view: view, applications: applications, cgroups: cgroups,
+            sockets: try asking { try host.sockets() })
+    }
+}

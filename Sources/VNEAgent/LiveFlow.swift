@@ -1,0 +1,96 @@
+public import PolicyModel
+
+/// A flow of an application, as the kernel has it now.
+public struct LiveFlow: Hashable, Sendable, Codable {
+    /// Where it is kept.
+    public enum Record: String, Hashable, Sendable, Codable {
+        /// A socket.
+        case socket
+        /// An entry of the application's flow table: answers to it are let through.
+        case datagrams
+    }
+    /// The application's name.
+    public var application: String
+    /// Where it is kept.
+    public var record: Record
+    /// Nil for an entry of the flow table, which holds UDP and ping alike.
+    public var transport: TransportProtocol?
+    /// The kernel's word for a socket's state; who began for an entry of the flow table.
+    public var state: String
+    /// Nil for native IPv6.
+    public var local: IPv4Address?
+    /// Host byte order.
+    public var localPort: UInt16
+    /// Nil for native IPv6, and where there is no peer.
+    public var remote: IPv4Address?
+    /// Host byte order.
+    public var remotePort: UInt16
+    /// The application at the other end, if it is one of this host.
+    public var peer: String?
+    /// What the policy says of it; nil where there is nothing to judge.
+    public var allowed: Bool?
+    /// The reason's word.
+    public var reason: String?
+    /// The line of the policy file that decides.
+    public var line: Int?
+    /// Milliseconds since an entry of the flow table was last refreshed, about.
+    public var idle: UInt32?
+}
+
+extension [LiveFlow] {
+    /// A row for each.
+    public var table: Table {
+        Table(
+            ["APPLICATION", "PROTO", "STATE", "LOCAL", "REMOTE", "PEER", "VERDICT", "REASON"],
+            rows: map { flow in
+                [
+                    flow.application, flow.transport?.rawValue ?? "udp", flow.state,
+                    "\(flow.local.map(\.description) ?? "[ipv6]"):\(flow.localPort)",
+                    flow.remote.map { "\($0):\(flow.remotePort)" } ?? "-", flow.peer ?? "-",
+                    flow.allowed.map { $0 ? "allow" : "deny" } ?? "-", flow.reason ?? "-",
+                ]
+            })
+    }
+}
+
+/// A denial as `flows` shows it.
+public struct DenialRecord: Hashable, Sendable, Codable {
+    /// Nanoseconds of CLOCK_MONOTONIC.
+    public var time: UInt64
+    /// The application's name; the cgroup's id where it is not attached any more.
+    public var application: String
+    /// The hook's word.
+    public var hook: String
+    /// The reason's word.
+    public var reason: String
+    /// Whether audit mode let it through.
+    public var audited: Bool
+    /// `tcp`, or the number of the protocol.
+    public var transport: String
+    /// The peer; nil where there is none.
+    public var remote: IPv4Address?
+    /// Host byte order.
+    public var remotePort: UInt16
+    /// The application's end; nil where there is none yet.
+    public var local: IPv4Address?
+    /// Host byte order.
+    public var localPort: UInt16
+    /// The calling process; nil in the packet hooks.
+    public var process: UInt32?
+    /// Its name.
+    public var command: String?
+}
+
+extension DenialRecord: CustomStringConvertible {
+    /// One line: `12.345678 web connect denied tcp -> 10.10.3.1:80: other-environment (curl, 812)`.
+    public var description: String {
+        let microseconds = "\(time / 1_000 % 1_000_000)"
+        let fraction = String(repeating: "0", count: 6 - microseconds.count) + microseconds
+        let end = { (address: IPv4Address?, port: UInt16) in address.map { "\($0):\(port)" } ?? "-" }
+        let caller = process.map { " (\(command ?? "?"), \($0))" } ?? ""
+        let isArriving = hook == Hook.ingress.name
+        let arrow = isArriving ? "<-" : "->"
+        return "\(time / 1_000_000_000).\(fraction) \(application) \(hook) \(audited ? "audited" : "denied") "
+            + "\(transport) \(end(local, localPort)) \(arrow) \(end(remote, remotePort)): \(reason)\(caller)"
+    }
+}

@@ -1,0 +1,46 @@
+public import PolicyModel
+
+/// The dataplane of an instance that was never loaded, or that was unloaded: no policy, no application, and nothing that
+/// could be changed. What shows things works on it as on any other.
+public struct UnloadedInstance: Dataplane {
+    /// The one value there is.
+    public init() {}
+
+    /// Nothing is published.
+    public func publishedPolicy() -> PublishedPolicy? { nil }
+    /// There is no environment.
+    public func environment(named name: String) -> PublishedEnvironment? { nil }
+    /// Nobody owns an address.
+    public func owner(of address: IPv4Address) -> PublishedOwner { .noPolicy }
+    /// None is attached.
+    public func applications() -> [AttachedApplication] { [] }
+    /// None is attached.
+    public func application(cgroupID: UInt64) -> AttachedApplication? { nil }
+    /// None is attached.
+    public func application(named name: String) -> AttachedApplication? { nil }
+    /// Nobody holds an address.
+    public func holder(of address: IPv4Address) -> UInt64? { nil }
+    /// Nothing was counted.
+    public func counters(of application: AttachedApplication) -> VerdictCounters { VerdictCounters() }
+    /// No flow was recorded.
+    public func flows(of application: AttachedApplication) -> [RecordedFlow] { [] }
+
+    /// Refused.
+    public func publish(_ policy: Policy, text: String, on host: HostView, revoking: Bool) throws { throw Self.refusal }
+    /// Refused.
+    public func attach(_ application: AttachedApplication, cgroup: Int32) throws { throw Self.refusal }
+    /// Refused.
+    public func open(_ application: AttachedApplication) throws { throw Self.refusal }
+    /// Refused.
+    public func deny(_ application: AttachedApplication) throws { throw Self.refusal }
+    /// Refused.
+    public func detach(_ application: AttachedApplication) throws { throw Self.refusal }
+    /// Refused.
+    public func setEgress(_ egress: Bool, of application: AttachedApplication, cgroup: Int32) throws {
+        throw Self.refusal
+    }
+    /// Refused.
+    public func update(_ application: AttachedApplication) throws { throw Self.refusal }
+
+    private static var refusal: AgentError { .noPolicy }
+}

@@ -1,0 +1,44 @@
+internal import CLibBPF
+
+/// A place where the kernel runs one of our programs for a cgroup; the raw value names its pin and its program.
+public enum CgroupHook: String, CaseIterable, Hashable, Sendable {
+    /// Every packet to a socket of the cgroup.
+    case ingress
+    /// Every packet from a socket of the cgroup; only where an environment asks for it.
+    case egress
+    case create
+    case bind4
+    case bind6
+    case connect4
+    case connect6
+    case send4
+    case send6
+    /// getsockname().
+    case name4
+    case name6
+
+    /// The hooks of an application, in the order of attaching: packets are dropped before calls are refused. Detaching
+    /// goes the other way, so `ingress` is there for as long as any hook is.
+    public static func hooks(egress: Bool) -> [CgroupHook] {
+        egress ? allCases : allCases.filter { $0 != .egress }
+    }
+
+    /// The program's name, in the object and in `bpftool prog`.
+    public var programName: String { "vne_\(rawValue)" }
+
+    var attachType: bpf_attach_type {
+        switch self {
+        case .create: BPF_CGROUP_INET_SOCK_CREATE
+        case .bind4: BPF_CGROUP_INET4_BIND
+        case .bind6: BPF_CGROUP_INET6_BIND
+        case .connect4: BPF_CGROUP_INET4_CONNECT
+        case .connect6: BPF_CGROUP_INET6_CONNECT
+        case .send4: BPF_CGROUP_UDP4_SENDMSG
+        case .send6: BPF_CGROUP_UDP6_SENDMSG
+        case .name4: BPF_CGROUP_INET4_GETSOCKNAME
+        case .name6: BPF_CGROUP_INET6_GETSOCKNAME
+        case .ingress: BPF_CGROUP_INET_INGRESS
+        case .egress: BPF_CGROUP_INET_EGRESS
+        }
+    }
+}

@@ -1,0 +1,155 @@
+internal import Glibc
+public import PolicyModel
+internal import VNEPrograms
+
+extension Instance {
+    /// The applications in the maps, in whatever state they are, by cgroup.
+    public func applications() throws(BPFError) -> [AttachedApplication] {
+        let records = try map(.application)
+        var applications: [AttachedApplication] = []
+        for cgroupID in try records.handle.keys(from: UInt64(0)).sorted() {
+            if let application = try application(cgroupID, in: records.handle) { applications.append(application) }
+        }
+        return applications
+    }
+
+    /// The application of a cgroup.
+    public func application(cgroupID: UInt64) throws(BPFError) -> AttachedApplication? {
+        try application(cgroupID, in: try map(.application).handle)
+    }
+
+    func application(_ cgroupID: UInt64, in records: borrowing BPFMap) throws(BPFError) -> AttachedApplication? {
+        guard let record: vne_application = try records.value(of: cgroupID) else { return nil }
+        var application = ApplicationRecord.application(of: record, cgroupID: cgroupID)
+        // The link is what judges: after a kill between the two it may differ from its record.
+        application.egress = BPFFileSystem.exists(try directory.link(.egress, of: application.name))
+        return application
+    }
+
+    /// The application with a name: found by the cgroup of its links, and by a search only where those are gone.
+    public func application(named name: String) throws(BPFError) -> AttachedApplication? {
+        guard PinDirectory.isName(name), BPFFileSystem.exists(try directory.application(name)) else { return nil }
+        if let link = try BPFLink.pinned(at: directory.link(.ingress, of: name)) {
+            let cgroupID = try link.information().cgroupID
+            if cgroupID != 0, let application = try application(cgroupID: cgroupID), application.name == name {
+                return application
+            }
+        }
+        return try applications().first { $0.name == name }
+    }
+
+    /// Who holds an application address on this host: the cgroup's id.
+    ///
+    /// A claim counts for as long as the claimer's record or attachment has the address: what a killed command claimed
+    /// and did not use is free.
+    public func holder(of address: IPv4Address) throws(BPFError) -> UInt64? {
+        guard let owner: vne_owner = try map(.owner).handle.value(of: address.rawValue) else { return nil }
+        guard let record: vne_application = try map(.application).handle.value(of: owner.cgroup) else { return nil }
+        if record.address == address.rawValue { return owner.cgroup }
+        let attachment: vne_attachment? = try map(.attachment).handle.value(of: owner.cgroup)
+        guard let attachment, attachment.state == UInt32(VNE_ATTACHMENT_OPEN) else { return nil }
+        return attachment.address == address.rawValue ? owner.cgroup : nil
+    }
+
+    /// What the application's hooks have counted since it was attached.
+    public func counters(of application: AttachedApplication) throws(BPFError) -> VerdictCounters {
+        let size = try Self.byteCountOnAllCPUs(of: vne_counters.self)
+        guard let bytes = try map(.counters).handle.value(of: application.cgroupID, byteCount: size) else {
+            return VerdictCounters()
+        }
+        return Self.counters(of: bytes)
+    }
+
+    /// Adds up the counters of all CPUs.
+    static func counters(of bytes: [UInt8]) -> VerdictCounters {
+        let wordsOfVerdicts = Int(VNE_HOOKS) * Int(VNE_REASONS)
+        let wordsOfCPU = (MemoryLayout<vne_counters>.size + 7) / 8
+        var counters = VerdictCounters()
+        unsafe bytes.withUnsafeBytes { bytes in
+            for word in 0..<bytes.count / 8 {
+                let count = unsafe bytes.loadUnaligned(fromByteOffset: word * 8, as: UInt64.self)
+                let index = word % wordsOfCPU
+                guard count > 0 else { continue }
+                if index < wordsOfVerdicts {
+                    guard let hook = Hook(rawValue: UInt32(index / Int(VNE_REASONS))),
+                        let reason = Reason(rawValue: UInt32(index % Int(VNE_REASONS)))
+                    else { continue }
+                    counters.verdicts[hook, default: [:]][reason, default: 0] += count
+                } else if let hook = Hook(rawValue: UInt32(index - wordsOfVerdicts)) {
+                    counters.audited[hook, default: 0] += count
+                }
+            }
+        }
+        return counters
+    }
+
+    /// The live entries of the application's flow table, the youngest first.
+    public func flows(of application: AttachedApplication) throws(BPFError) -> [RecordedFlow] {
+        guard let image = try publishedImage(), image.flowsOpen,
+            let attachment: vne_attachment = try map(.attachment).handle.value(of: application.cgroupID)
+        else { return [] }
+        return Self.flows(of: attachment, floor: image.flowFloor, now: FlowClock.now)
+    }
+
+    /// Decodes a flow table.
+    static func flows(of attachment: vne_attachment, floor: UInt32, now: UInt32) -> [RecordedFlow] {
+        var flows: [RecordedFlow] = []
+        unsafe withUnsafeBytes(of: attachment.flow_keys) { keys in
+            unsafe withUnsafeBytes(of: attachment.flow_stamps) { stamps in
+                for index in 0..<Int(VNE_FLOW_SETS) * Int(VNE_FLOW_WAYS) {
+                    let key = unsafe keys.load(fromByteOffset: index * 8, as: UInt64.self)
+                    let stamp = unsafe stamps.load(fromByteOffset: index * 4, as: UInt32.self)
+                    let time = stamp & ~UInt32(VNE_FLOW_INCOMING)
+                    let age = now &- time
+                    guard key != 0, Int32(bitPattern: time &- floor) > 0, age < UInt32(VNE_FLOW_TIMEOUT) else {
+                        continue
+                    }
+                    flows.append(
+                        RecordedFlow(
+                            remote: IPv4Address(rawValue: UInt32(key >> 32)),
+                            remotePort: UInt16(truncatingIfNeeded: key >> 16), localPort: UInt16(truncatingIfNeeded: key),
+                            incoming: stamp & UInt32(VNE_FLOW_INCOMING) != 0, idle: FlowClock.milliseconds(of: age)))
+                }
+            }
+        }
+        return flows.sorted { ($0.idle, $0.remote, $0.remotePort) < ($1.idle, $1.remote, $1.remotePort) }
+    }
+
+    /// A hook of an application that is pinned.
+    public struct LinkedHook: Hashable, Sendable {
+        public var hook: CgroupHook
+        /// The link's id, as `bpftool link` shows it.
+        public var linkID: UInt32
+        /// The program's id, as `bpftool prog` shows it.
+        public var programID: UInt32
+        /// The cgroup that it is attached to; 0 once that is gone.
+        public var cgroupID: UInt64
+    }
+
+    /// The pinned hooks of an application.
+    public func linkedHooks(of application: AttachedApplication) throws(BPFError) -> [LinkedHook] {
+        var hooks: [LinkedHook] = []
+        for hook in CgroupHook.allCases {
+            guard let link = try BPFLink.pinned(at: directory.link(hook, of: application.name)) else { continue }
+            let found = try link.information()
+            hooks.append(
+                LinkedHook(hook: hook, linkID: found.id, programID: found.programID, cgroupID: found.cgroupID))
+        }
+        return hooks
+    }
+}
+
+/// The clock of flow stamps: coarse monotonic nanoseconds, shifted right by `VNE_FLOW_CLOCK_SHIFT`.
+enum FlowClock {
+    /// The C function is `clock_gettime`; the programs' is `bpf_ktime_get_coarse_ns`.
+    static var now: UInt32 {
+        var time = timespec()
+        _ = unsafe clock_gettime(CLOCK_MONOTONIC_COARSE, &time)
+        let nanoseconds = UInt64(time.tv_sec) * 1_000_000_000 + UInt64(time.tv_nsec)
+        return UInt32(truncatingIfNeeded: nanoseconds >> UInt64(VNE_FLOW_CLOCK_SHIFT))
+    }
+
+    static func milliseconds(of ticks: UInt32) -> UInt32 {
+        UInt32(UInt64(ticks) << UInt64(VNE_FLOW_CLOCK_SHIFT) / 1_000_000)
+    }
+}

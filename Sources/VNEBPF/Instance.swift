@@ -1,0 +1,89 @@
+internal import Glibc
+public import PolicyModel
+internal import VNEPrograms
+
+/// An instance of the isolator in the kernel: its pinned maps, programs and links, held under its lock.
+///
+/// The pins are the state; nothing of it is remembered here but what nobody else can change under the lock. What a call
+/// needs is opened then and kept. The lock is that of the pin directory and goes with this value: one command changes an
+/// instance at a time, any number read it.
+///
+/// - Note: needs kernel 5.10, for maps of maps whose inner maps differ in size.
+public final class Instance {
+    /// What the opener may do.
+    public enum Access: Hashable, Sendable {
+        /// Everything; nobody else has it open.
+        case exclusive
+        /// Read; others may read too.
+        case shared
+    }
+
+    /// The instance's name: that of its directory under `/sys/fs/bpf`.
+    public let name: String
+    /// What the opener may do.
+    public let access: Access
+    /// The network namespace that it serves, by its `SO_NETNS_COOKIE`.
+    public let networkNamespace: UInt64
+
+    /// The IPv6 address, 16 bytes in network order, that a bind of `::` with `IPV6_V6ONLY` is given for an application
+    /// address, and on which nothing is received. All zero by default: such a socket then stays on the wildcard, where
+    /// the ingress hook drops what comes.
+    public var placeholder: (IPv4Address) -> [UInt8] = { _ in [UInt8](repeating: 0, count: 16) }
+
+    let directory: PinDirectory
+    let lock: Descriptor
+    private var maps: [PinnedMap: OpenMap] = [:]
+    private var programs: [CgroupHook: OpenProgram] = [:]
+    /// A reader of the published image, once somebody asked for it.
+    var image: PolicyImageReader?
+    /// The application that ``attach(_:cgroup:)`` has just made whole, so that ``open(_:)`` need not look again.
+    var whole: AttachedApplication?
+
+    init(
+        name: String, access: Access, networkNamespace: UInt64, directory: PinDirectory, lock: consuming Descriptor
+    ) {
+        self.name = name
+        self.access = access
+        self.networkNamespace = networkNamespace
+        self.directory = directory
+        self.lock = lock
+    }
+
+    /// One of the maps; opened at the first call.
+    func map(_ map: PinnedMap) throws(BPFError) -> OpenMap {
+        if let open = maps[map] { return open }
+        let open = OpenMap(try BPFMap(pinnedAt: directory.map(map), name: map.rawValue))
+        maps[map] = open
+        return open
+    }
+
+    /// The program of a hook; opened at the first call.
+    func program(_ hook: CgroupHook) throws(BPFError) -> OpenProgram {
+        if let open = programs[hook] { return open }
+        let open = OpenProgram(try BPFProgram(pinnedAt: directory.program(hook)))
+        programs[hook] = open
+        return open
+    }
+
+    func requireExclusive() throws(BPFError) {
+        guard access == .exclusive else { throw .readOnly }
+    }
+}
+
+/// A map that several calls share: a handle can be in one place only.
+final class OpenMap {
+    let handle: BPFMap
+
+    init(_ handle: consuming BPFMap) {
+        self.handle = handle
+    }
+}
+
+/// A program that several calls share.
+final class OpenProgram {
+    let handle: BPFProgram
+
+    init(_ handle: consuming BPFProgram) {
+        self.handle = handle
+    }
+}

@@ -1,0 +1,85 @@
+internal import CLinux
+internal import Glibc
+internal import PolicyModel
+
+/// The requests, as pure values.
+extension SocketDiagnostics {
+    /// A dump of every state. The cgroup's id comes unasked.
+    static func dumpRequest(family: Int32, _ transport: TransportProtocol) -> NetlinkMessage {
+        request(
+            Int(SOCK_DIAG_BY_FAMILY), flags: NLM_F_DUMP, family: UInt8(family), transport, states: .max,
+            identity: [UInt8](repeating: 0, count: 48))
+    }
+
+    /// SOCK_DESTROY of one socket.
+    static func destroyRequest(family: UInt8, _ transport: TransportProtocol, identity: [UInt8]) -> NetlinkMessage {
+        request(Int(SOCK_DESTROY), flags: NLM_F_ACK, family: family, transport, states: .max, identity: identity)
+    }
+
+    /// `struct inet_diag_sockid` of an IPv4 socket: ports and addresses in network byte order, the rest in the host's.
+    static func identity(ofIPv4 socket: ObservedSocket) -> [UInt8] {
+        let unused = [UInt8](repeating: 0, count: 12)
+        return socket.localPort.bigEndian.nativeBytes + socket.remotePort.bigEndian.nativeBytes
+            + (socket.local?.rawValue ?? 0).bigEndian.nativeBytes + unused
+            + (socket.remote?.rawValue ?? 0).bigEndian.nativeBytes + unused
+            + socket.interface.nativeBytes
+            + UInt32(truncatingIfNeeded: socket.cookie).nativeBytes
+            + UInt32(truncatingIfNeeded: socket.cookie >> 32).nativeBytes
+    }
+
+    /// struct inet_diag_req_v2.
+    private static func request(
+        _ type: Int, flags: Int32, family: UInt8, _ transport: TransportProtocol, states: UInt32, identity: [UInt8]
+    ) -> NetlinkMessage {
+        var message = NetlinkMessage(type: type, flags: flags)
+        message.append([family, transport.number, 0, 0])
+        message.append(states)
+        message.append(identity)
+        return message
+    }
+}
+
+extension ObservedSocket {
+    /// From a `struct inet_diag_msg` and its attributes; nil if it is cut short.
+    init?(_ reply: NetlinkReply, _ transport: TransportProtocol) {
+        let payload = reply.payload
+        guard payload.count >= 72, let localPort = payload.bigEndian(at: 4, as: UInt16.self),
+            let remotePort = payload.bigEndian(at: 6, as: UInt16.self),
+            let interface = payload.number(at: 40, as: UInt32.self),
+            let cookieLow = payload.number(at: 44, as: UInt32.self),
+            let cookieHigh = payload.number(at: 48, as: UInt32.self),
+            let inode = payload.number(at: 68, as: UInt32.self)
+        else { return nil }
+        let family = payload[payload.startIndex]
+        let remote = Self.address(payload, at: 24, family)
+        self.init(
+            family: family, transport: transport, cookie: UInt64(cookieHigh) << 32 | UInt64(cookieLow),
+            state: payload[payload.startIndex + 1], local: Self.address(payload, at: 8, family), localPort: localPort,
+            // The unspecified address is no remote one.
+            remote: remote?.rawValue == 0 ? nil : remote, remotePort: remotePort,
+            cgroupID: reply.attributes(after: 72)[Int(INET_DIAG_CGROUP_ID)]?.number(at: 0, as: UInt64.self) ?? 0,
+            inode: UInt64(inode), interface: interface)
+    }
+
+    /// The IPv4 address in one of the two 16-byte fields; nil for native IPv6.
+    private static func address(_ payload: ArraySlice<UInt8>, at offset: Int, _ family: UInt8) -> IPv4Address? {
+        var offset = offset
+        if Int32(family) == AF_INET6 {
+            let start = payload.startIndex + offset
+            let mapped: [UInt8] = [0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0xff, 0xff]
+            guard payload[start..<start + 12].elementsEqual(mapped) else { return nil }
+            offset += 12
+        }
+        return payload.bigEndian(at: offset, as: UInt32.self).map { IPv4Address(rawValue: $0) }
+    }
+
+    /// `tcp 10.0.0.1:80 -> 10.0.0.2:4000`, for messages.
+    var summary: String {
+        let name = Int32(family) == AF_INET6 && local == nil ? "\(transport.rawValue)6" : transport.rawValue
+        let near = local.map { $0.description } ?? "[IPv6]"
+        guard remotePort != 0 else {
+            return "\(name) \(near):\(localPort)\(transport == .tcp && state == 10 ? " listening" : "")"
+        }
+        return "\(name) \(near):\(localPort) -> \(remote.map { $0.description } ?? "[IPv6]"):\(remotePort)"
+    }
+}

@@ -1,0 +1,45 @@
+public import ArgumentParser
+public import VNEAgent
+
+/// Options of every command.
+struct InstanceOptions: ParsableArguments {
+    @Option(help: "The instance: a directory of pins, a lock and an interface of its own.")
+    var instance = "vne"
+
+    @Option(help: "Where the host's name servers are listed; one on loopback stays reachable.")
+    var resolvConf = "/etc/resolv.conf"
+
+    func validate() throws {
+        let allowed = instance.utf8.allSatisfy { byte in
+            switch byte {
+            case UInt8(ascii: "a")...UInt8(ascii: "z"), UInt8(ascii: "A")...UInt8(ascii: "Z"),
+                UInt8(ascii: "0")...UInt8(ascii: "9"), UInt8(ascii: "-"), UInt8(ascii: "_"):
+                true
+            default: false
+            }
+        }
+        guard allowed, !instance.isEmpty, !instance.hasPrefix("-") else {
+            throw ValidationError("“\(instance)” is no name for an instance: letters, digits, “-” and “_”.")
+        }
+    }
+}
+
+/// The option of every command that shows something.
+struct OutputOptions: ParsableArguments {
+    @Flag(help: "Show JSON.")
+    var json = false
+}
+
+extension AddressChoice: ExpressibleByArgument {
+    /// `auto` or an IPv4 address.
+    public init?(argument: String) {
+        self.init(argument)
+    }
+}
+
+extension Endpoint: ExpressibleByArgument {
+    /// `ADDRESS[:PORT][/PROTOCOL]`.
+    public init?(argument: String) {
+        self.init(argument)
+    }
+}

@@ -1,0 +1,57 @@
+import PolicyModel
+import VNEAgent
+import VNEBPF
+import VNEHost
+
+extension Session {
+    /// The denials that wait in the ring buffer; none if the instance is not loaded.
+    func recentDenials() throws -> [Denial] {
+        var denials: [Denial] = []
+        try loaded?.denials { denials.append($0) }
+        return denials
+    }
+
+    /// Hands denials over as they happen, until the process ends. The instance's lock is held only to look names up.
+    static func follow(_ options: InstanceOptions, _ body: ([DenialRecord]) throws -> Void) throws {
+        guard let loaded = try Session(options, .show).loaded else {
+            throw AgentError(
+                .notFound, "the instance \(options.instance) is not loaded",
+                hint: "publish a policy: vne-agent apply POLICY.yaml")
+        }
+        var stream = try loaded.denialStream()
+        while true {
+            var denials: [Denial] = []
+            try stream.poll(milliseconds: -1) { denials.append($0) }
+            guard !denials.isEmpty else { continue }
+            try body(try Session(options, .show).agent.denialRecords(of: denials))
+        }
+    }
+
+    /// An agent that looks at the host as any user may, and at the kernel where it may.
+    static func unprivileged(_ options: InstanceOptions) throws -> Agent {
+        if isRoot { return try Session(options, .show).agent }
+        let host = LinuxHost(instance: options.instance, resolvConf: options.resolvConf)
+        return Agent(instance: options.instance, dataplane: UnloadedInstance(), host: host)
+    }
+
+    /// Detaches everything and unloads the instance; says what was detached.
+    static func unload(_ options: InstanceOptions) throws -> [String] {
+        let session: Session
+        do {
+            session = try Session(options, .change)
+        } catch BPFError.incompatible, BPFError.incomplete {
+            // Another build's maps: nothing in them can be trusted, the links can be taken away all the same.
+            guard try Instance.unload(options.instance) else { return [] }
+            Console.report(
+                repairs: [],
+                warnings: ["its maps could not be read: application addresses may be left on the interface"])
+            return []
+        }
+        guard let loaded = session.loaded else {
+            throw AgentError(.notFound, "the instance \(options.instance) is not loaded")
+        }
+        let detached = try session.agent.detachAll().map(\.name)
+        try loaded.unload()
+        return detached
+    }
+}

@@ -1,0 +1,170 @@
+import ArgumentParser
+import VNEAgent
+
+struct StatusCommand: ParsableCommand {
+    static let configuration = CommandConfiguration(
+        commandName: "status",
+        abstract: "Show the policy, the applications with what their hooks have judged, and what is wrong.",
+        discussion: """
+            Examples:
+              vne-agent status
+              vne-agent status web
+            """)
+
+    @Argument(help: "One application: what its hooks have judged, by hook and reason.")
+    var application: String?
+
+    @OptionGroup var instance: InstanceOptions
+    @OptionGroup var output: OutputOptions
+
+    func run() throws {
+        let agent = try Session(instance, .show).agent
+        if let application {
+            let status = try agent.status(of: application)
+            if output.json { try Console.show(json: status) } else { Console.show(status) }
+        } else {
+            let status = try agent.status()
+            if output.json { try Console.show(json: status) } else { Console.show(status) }
+        }
+    }
+}
+
+struct ListCommand: ParsableCommand {
+    static let configuration = CommandConfiguration(
+        commandName: "list",
+        abstract: "List the attached applications.",
+        discussion: """
+            Example:
+              vne-agent list --json
+            """)
+
+    @OptionGroup var instance: InstanceOptions
+    @OptionGroup var output: OutputOptions
+
+    func run() throws {
+        let applications = try Session(instance, .show).agent.list()
+        if output.json { try Console.show(json: applications) } else { Console.show(applications.table) }
+    }
+}
+
+struct ExplainCommand: ParsableCommand {
+    static let configuration = CommandConfiguration(
+        commandName: "explain",
+        abstract: "Say what becomes of a flow, by which rule, and where in the kernel.",
+        discussion: """
+            The port is the one that the flow is opened to, whoever begins; without one, every port is asked for. The \
+            exit status is 0 if the flow is allowed (whatever the port) and 7 if it is denied. Examples:
+              vne-agent explain web 10.10.3.1:5432
+              vne-agent explain web db:53/udp
+              vne-agent explain web 192.0.2.9:80 --incoming
+            """)
+
+    @Argument(help: "The application, attached or named by the policy.")
+    var application: String
+
+    @Argument(help: "The other end: an address or an application, [:PORT], [/tcp, /udp or /ping].")
+    var peer: Endpoint
+
+    @Flag(help: "The other end begins.")
+    var incoming = false
+
+    @OptionGroup var instance: InstanceOptions
+    @OptionGroup var output: OutputOptions
+
+    func run() throws {
+        let answer = try Session(instance, .show).agent.explain(application, peer, incoming: incoming)
+        if output.json { try Console.show(json: answer) } else { Console.show(answer) }
+        if !answer.allowed { throw ExitCode(ExitStatus.denied.rawValue) }
+    }
+}
+
+struct FlowsCommand: ParsableCommand {
+    static let configuration = CommandConfiguration(
+        commandName: "flows",
+        abstract: "Show the applications' flows, or the denials as they happen.",
+        discussion: """
+            Without options: sockets and recorded datagram flows, with what the policy says of them. With --denied: \
+            those that it forbids, and the denials since the last look, as each is shown once. Examples:
+              vne-agent flows
+              vne-agent flows --denied
+              vne-agent flows --follow --json
+            """)
+
+    @Flag(help: "Show denials as they happen.")
+    var follow = false
+
+    @Flag(help: "Show only what is denied.")
+    var denied = false
+
+    @OptionGroup var instance: InstanceOptions
+    @OptionGroup var output: OutputOptions
+
+    /// What `--denied` shows.
+    private struct Denied: Encodable {
+        var flows: [LiveFlow]
+        var denials: [DenialRecord]
+    }
+
+    func run() throws {
+        if follow { return try followDenials() }
+        let session = try Session(instance, .show)
+        let flows = try session.agent.flows(deniedOnly: denied)
+        guard denied else {
+            if output.json { try Console.show(json: flows) } else { Console.show(flows.table) }
+            return
+        }
+        let denials = try session.agent.denialRecords(of: session.recentDenials())
+        if output.json { return try Console.show(json: Denied(flows: flows, denials: denials)) }
+        if !flows.isEmpty { Console.show(flows.table) }
+        denials.forEach { Console.show($0) }
+    }
+
+    private func followDenials() throws {
+        try Session.follow(instance) { records in
+            for record in records {
+                if output.json { try Console.show(jsonLine: record) } else { Console.show(record) }
+            }
+            Console.flush()
+        }
+    }
+}
+
+struct CheckCommand: ParsableCommand {
+    static let configuration = CommandConfiguration(
+        commandName: "check",
+        abstract: "Read a policy file as apply would, and say what of it does not fit this host.",
+        discussion: """
+            Example:
+              vne-agent check policy.yaml
+            """)
+
+    @Argument(help: "The policy file; - for the standard input.", completion: .file(extensions: ["yaml", "yml"]))
+    var policy: String
+
+    @OptionGroup var instance: InstanceOptions
+    @OptionGroup var output: OutputOptions
+
+    func run() throws {
+        let file = try PolicyText(reading: policy)
+        let check = try Session.unprivileged(instance).check(
+            file.text, source: file.source, dependencies: HostDependencies(resolvConf: instance.resolvConf))
+        if output.json { try Console.show(json: check) } else { Console.show(check) }
+    }
+}
+
+struct UnloadCommand: ParsableCommand {
+    static let configuration = CommandConfiguration(
+        commandName: "unload",
+        abstract: "Detach every application and take the instance out of the kernel.",
+        discussion: """
+            Nothing is kept apart afterwards. Example:
+              vne-agent unload
+            """)
+
+    @OptionGroup var instance: InstanceOptions
+
+    func run() throws {
+        for name in try Session.unload(instance) { Console.show("detached \(name)") }
+        Console.show("unloaded \(instance.instance)")
+    }
+}

@@ -1,0 +1,95 @@
+import PolicyModel
+import VNEAgent
+
+/// An attached application in JSON.
+struct ApplicationView: Codable {
+    var name: String
+    var environment: String
+    var address: IPv4Address
+    var hostname: String?
+    var cgroup: String
+    var egress: Bool
+
+    init(_ application: AttachedApplication) {
+        name = application.name
+        environment = application.environment
+        address = application.address
+        hostname = application.hostname
+        cgroup = application.cgroupPath
+        egress = application.egress
+    }
+}
+
+/// What `attach` did, in JSON.
+struct AttachView: Codable {
+    /// A socket that the isolator does not cover.
+    struct Foreign: Codable {
+        var process: UInt32
+        var command: String
+        var descriptor: Int32
+        var socket: String
+    }
+    var application: ApplicationView
+    var foreignSockets: [Foreign]
+    var closedSockets: Int
+    var repairs: [Repair]
+    var warnings: [String]
+
+    init(_ report: AttachReport) {
+        application = ApplicationView(report.application)
+        foreignSockets = report.foreignSockets.map {
+            Foreign(process: $0.process, command: $0.command, descriptor: $0.descriptor, socket: $0.summary)
+        }
+        closedSockets = report.closedSockets
+        repairs = report.repairs
+        warnings = report.warnings
+    }
+}
+
+/// What `detach` did, in JSON.
+struct DetachView: Codable {
+    var application: ApplicationView
+    var repairs: [Repair]
+    var warnings: [String]
+
+    init(_ report: DetachReport) {
+        application = ApplicationView(report.application)
+        repairs = report.repairs
+        warnings = report.warnings
+    }
+}
+
+/// What `apply` planned and did, in JSON.
+struct ApplyView: Codable {
+    /// An application that could not be taken where the policy wants it.
+    struct Failure: Codable {
+        var application: String
+        var message: String
+        var status: ExitStatus
+    }
+    /// A line for each change, as without `--json`.
+    var plan: [String]
+    /// Whether the plan only tells, or is empty.
+    var isEmpty: Bool
+    var revokes: Bool
+    var generation: UInt32?
+    var attached: [AttachView]
+    var cutFlows: [String]
+    var failures: [Failure]
+    var repairs: [Repair]
+    var warnings: [String]
+
+    init(_ report: ApplyReport) {
+        plan = report.plan.changes.map(\.description)
+        isEmpty = report.plan.isEmpty
+        revokes = report.plan.revokes
+        generation = report.generation
+        attached = report.attached.map(AttachView.init)
+        cutFlows = report.cutFlows
+        failures = report.failures.map {
+            Failure(application: $0.application, message: $0.error.message, status: $0.error.status)
+        }
+        repairs = report.repairs
+        warnings = report.warnings
+    }
+}

@@ -1,0 +1,142 @@
+"""kill -9 at every system call of a command, while denied calls are tried in a loop."""
+
+import json
+import subprocess
+import unittest
+
+from world import ASK_TCP, BPFTOOL, Host, PYTHON_PRELUDE, TCP_WHO, run
+
+POLICY = """
+addressSpace: 10.10.0.0/16
+environments:
+  shop: {addresses: 10.10.2.0/24}
+  payments: {addresses: 10.10.3.0/24}
+"""
+OTHER_POLICY = POLICY + "  third: {addresses: 10.10.4.0/24}\n"
+
+# Tries the other environment over TCP and UDP until it is told to stop, and says how often it got through.
+LOOP = """
+import select
+through = tries = 0
+ready()
+while not select.select([sys.stdin], [], [], 0)[0]:
+    for kind in (socket.SOCK_STREAM, socket.SOCK_DGRAM):
+        tries += 1
+        try:
+            with socket.socket(socket.AF_INET, kind) as client:
+                client.settimeout(0.2)
+                client.connect((sys.argv[1], 80))
+                client.send(b"x")
+                through += 1
+        except OSError:
+            pass
+answer([through, tries])
+"""
+
+
+class Crash(unittest.TestCase):
+    def setUp(self):
+        self.host = Host("crash", policy=POLICY)
+        self.host.__enter__()
+        self.addCleanup(self.host.__exit__)
+        self.host.attach("bank", "payments", "10.10.3.1")
+        self.host.serve("bank", TCP_WHO, "0.0.0.0", "80")
+        self.host.attach("web", "shop", "10.10.2.1")
+        self.host.make("subject")
+
+    def enter(self):
+        return self.host._enter(None, None)
+
+    def killed_at_every_call(self, prepare, command, check):
+        """Runs `command` again and again, killed at its first system call, its second, … until it ends by itself."""
+        number = 0
+        while True:
+            number += 1
+            prepare()
+            result = subprocess.run(
+                ["strace", "-f", "-qq", "-o", "/dev/null", "-e", "trace=all", "-e",
+                 f"inject=all:signal=KILL:when={number}", *command],
+                text=True, capture_output=True, preexec_fn=self.enter())
+            check(number)
+            if result.returncode == 0:
+                return number
+            self.assertLess(number, 3000, result.stderr)
+
+    def loops(self):
+        return [self.host.start("web", "python3", "-u", "-c", PYTHON_PRELUDE + LOOP, "10.10.3.1",
+                                stdin=subprocess.PIPE)]
+
+    def finish(self, loops):
+        for loop in loops:
+            out, _ = loop.communicate("stop\n", timeout=30)
+            through, tries = json.loads(out.strip().splitlines()[-1])
+            self.assertEqual(through, 0, f"{through} of {tries} denied calls got through")
+            self.assertGreater(tries, 100)
+
+    def hooks(self):
+        listed = json.loads(run(BPFTOOL, "-j", "cgroup", "show", self.host.cgroup / "subject").stdout or "[]")
+        return len(listed)
+
+    def test_attach(self):
+        path = f"{self.host.cgroup.name}/subject"
+        command = self.host.agent_command("attach", path, "shop", "--address", "10.10.2.5", "--name", "subject")
+        loops = self.loops()
+        dump = self.host.agent_command("status")
+
+        def prepare():
+            self.host.agent("detach", "subject", check=False)
+
+        def check(number):
+            # Half attached denies: with any hook there, nothing of the other environment is reached. The next command
+            # that changes something repairs.
+            if self.hooks():
+                tried = self.host.python("subject", ASK_TCP, "10.10.3.1", "80")
+                self.assertIn(tried, ("EPERM", "timeout", "ECONNREFUSED"), f"killed at call {number}")
+
+        last = self.killed_at_every_call(prepare, command, check)
+        self.assertEqual(self.hooks(), 10)
+        self.assertGreater(last, 30)
+        self.finish(loops)
+        run(*dump, preexec_fn=self.enter())
+
+    def test_detach(self):
+        path = f"{self.host.cgroup.name}/subject"
+        command = self.host.agent_command("detach", "subject")
+        loops = self.loops()
+
+        def prepare():
+            # Attaching again is the next command: it finishes what the killed one began.
+            if not any(a["name"] == "subject" and a["state"] == "attached" for a in self.host.json("list")["applications"]):
+                self.host.agent("attach", path, "shop", "--address", "10.10.2.5", "--name", "subject")
+
+        def check(number):
+            tried = self.host.python("subject", ASK_TCP, "10.10.3.1", "80")
+            if self.hooks() == 10:
+                self.assertIn(tried, ("EPERM", "timeout"), f"killed at call {number}")
+
+        last = self.killed_at_every_call(prepare, command, check)
+        self.assertEqual(self.hooks(), 0)
+        self.assertGreater(last, 30)
+        self.finish(loops)
+
+    def test_apply(self):
+        first = self.host.directory / "first.yaml"
+        second = self.host.directory / "second.yaml"
+        first.write_text(POLICY)
+        second.write_text(OTHER_POLICY)
+        command = self.host.agent_command("apply", second)
+        loops = self.loops()
+
+        def prepare():
+            self.host.agent("apply", first)
+
+        def check(number):
+            self.assertEqual(self.host.python("web", ASK_TCP, "10.10.3.1", "80"), "EPERM", f"killed at call {number}")
+
+        last = self.killed_at_every_call(prepare, command, check)
+        self.assertGreater(last, 30)
+        self.finish(loops)
+
+
+if __name__ == "__main__":
+    unittest.main()

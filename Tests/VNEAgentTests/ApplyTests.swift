@@ -1,0 +1,289 @@
+import PolicyModel
+import Testing
+import VNEAgent
+
+@Suite struct ApplyTests {
+    let world = FakeWorld()
+
+    private func apply(_ text: String, dryRun: Bool = false) throws -> ApplyReport {
+        try world.agent.apply(text, source: "policy.yaml", dryRun: dryRun)
+    }
+
+    private func failure(_ body: () throws -> Void) -> AgentError? {
+        do {
+            try body()
+            return nil
+        } catch {
+            return error as? AgentError
+        }
+    }
+
+    /// `Samples.attached` with other text in some places.
+    private func edited(_ edits: (String, String)...) -> String {
+        edits.reduce(Samples.attached) { text, edit in
+            text.split(separator: "\n", omittingEmptySubsequences: false)
+                .map { $0.contains(edit.0) ? edit.1 : String($0) }.joined(separator: "\n")
+        }
+    }
+
+    @Test func `a first policy is published, then its applications are attached`() throws {
+        let report = try apply(Samples.attached)
+        #expect(report.generation == 1)
+        #expect(Set(report.attached.map(\.application.name)) == ["web", "db"])
+        #expect(world.record(named: "web")?.fromPolicy == true)
+        #expect(world.record(named: "web")?.hostname == "web.shop")
+        let publishing = try #require(world.steps.firstIndex(of: "publish"))
+        let attaching = try #require(world.steps.firstIndex(of: "attach: record"))
+        #expect(publishing < attaching)
+        #expect(world.leftovers.isEmpty)
+    }
+
+    @Test func `a dry run plans and changes nothing`() throws {
+        let report = try apply(Samples.attached, dryRun: true)
+        #expect(report.generation == nil)
+        #expect(report.plan.description.contains("+ attach web to shop as 10.10.2.1 (shop/web)"))
+        #expect(world.published == nil)
+        #expect(world.records.isEmpty)
+    }
+
+    @Test func `a file with errors changes nothing and tells all of them`() {
+        let text = Samples.shop.replacing("host: deny", with: "hots: deny").replacing("10.10.2.1", with: "10.10.2")
+        let error = failure { _ = try apply(text) }
+        #expect(error?.status == .policyFile)
+        #expect(error?.details.count == 2)
+        #expect(error?.message == "policy.yaml has 2 errors")
+        #expect(world.published == nil)
+    }
+
+    @Test func `an application whose cgroup is not there waits`() throws {
+        world.cgroups["payments/db"] = nil
+        let report = try apply(Samples.attached)
+        #expect(report.plan.description.contains("! db waits: its cgroup payments/db is not there yet"))
+        #expect(report.attached.map(\.application.name) == ["web"])
+        #expect(report.failures.isEmpty)
+    }
+
+    @Test func `flows that the new policy forbids are cut, and others are not`() throws {
+        _ = try apply(Samples.attached)
+        world.sockets = [
+            Samples.tcp(9, "10.10.3.1", 5432, "0.0.0.0", 0, cgroup: 20, state: 10),
+            // To the database by the permit, and its other end.
+            Samples.tcp(1, "10.10.2.1", 40000, "10.10.3.1", 5432, cgroup: 10),
+            Samples.tcp(2, "10.10.3.1", 5432, "10.10.2.1", 40000, cgroup: 20),
+            // To a remote, which only shop may.
+            Samples.tcp(3, "10.10.2.1", 40001, "198.51.100.1", 443, cgroup: 10),
+            // Listening, and another's.
+            Samples.tcp(4, "10.10.2.1", 80, "0.0.0.0", 0, cgroup: 10, state: 10),
+            Samples.tcp(5, "192.0.2.1", 22, "10.10.2.1", 40000, cgroup: 99),
+            // Accepted from a remote.
+            Samples.tcp(6, "10.10.2.1", 80, "198.51.100.2", 50000, cgroup: 10),
+        ]
+        world.nextCommand()
+        #expect(try apply(Samples.attached).cutFlows.isEmpty)
+        let stricter = edited(("{to: payments", "      - {to: payments, ports: [udp/53]}"))
+        let report = try apply(stricter)
+        #expect(Set(world.destroyed.map(\.cookie)) == [1, 2])
+        #expect(report.cutFlows.count == 2)
+        #expect(world.publications.last?.revoking == true)
+        _ = try apply(
+            edited(("addresses: [10.10.2.0/24]", "    addresses: [10.10.2.0/24]\n    remote: {in: allow, out: deny}")))
+        #expect(Set(world.destroyed.map(\.cookie)) == [1, 2, 3])
+    }
+
+    @Test func `a connection of a host process that borrows the application's address is judged as the host`() throws {
+        _ = try apply(Samples.attached)
+        world.sockets = [
+            Samples.tcp(1, "10.10.2.1", 80, "10.10.2.1", 50000, cgroup: 10),
+            Samples.tcp(2, "10.10.2.1", 50000, "10.10.2.1", 80, cgroup: 99),
+        ]
+        #expect(try apply(Samples.attached).cutFlows.isEmpty)
+        _ = try apply(edited(("addresses: [10.10.2.0/24]", "    addresses: [10.10.2.0/24]\n    host: deny")))
+        #expect(world.destroyed.map(\.cookie) == [1])
+    }
+
+    @Test func `a connected datagram socket is kept by what the application may do only`() throws {
+        _ = try apply(Samples.attached)
+        world.sockets = [
+            Samples.tcp(1, "10.10.3.1", 53, "10.10.2.1", 40000, cgroup: 20, transport: .udp),
+            Samples.tcp(2, "10.10.2.1", 40000, "10.10.3.1", 53, cgroup: 10, transport: .udp),
+        ]
+        _ = try apply(Samples.attached)
+        #expect(world.destroyed.map(\.cookie) == [1])
+    }
+
+    @Test func `a kernel that closes no sockets is warned of`() throws {
+        _ = try apply(Samples.attached)
+        world.destroyIsUnsupported = true
+        world.sockets = [Samples.tcp(1, "10.10.2.1", 40000, "10.10.3.1", 22, cgroup: 10)]
+        let report = try apply(Samples.attached)
+        #expect(report.cutFlows.isEmpty)
+        #expect(
+            report.warnings == [
+                "tcp 10.10.2.1:40000 -> 10.10.3.1:22 is forbidden now, and could not be closed: "
+                    + "this kernel closes no sockets"
+            ])
+    }
+
+    @Test func `an application that moves is denied everything from before the publication until it has`() throws {
+        _ = try apply(Samples.attached)
+        world.nextCommand()
+        let report = try apply(edited(("address: 10.10.2.1", "    address: 10.10.2.7")))
+        let order = ["deny: attachment", "publish", "removeAddress", "update", "addAddress", "open: judge"]
+        let positions = order.compactMap { world.steps.firstIndex(of: $0) }
+        #expect(positions.count == order.count && positions == positions.sorted())
+        #expect(report.failures.isEmpty)
+        #expect(world.record(named: "web")?.address == address("10.10.2.7"))
+        #expect(world.leftovers.isEmpty)
+    }
+
+    @Test func `only a new hostname denies nothing meanwhile`() throws {
+        _ = try apply(Samples.attached)
+        world.nextCommand()
+        _ = try apply(edited(("hostname:", "    hostname: www.shop")))
+        #expect(!world.steps.contains("deny: record"))
+        #expect(world.record(named: "web")?.hostname == "www.shop")
+        #expect(world.leftovers.isEmpty)
+    }
+
+    @Test func `egress is judged before a protocol that needs it, and until it is gone`() throws {
+        _ = try apply(Samples.attached)
+        world.nextCommand()
+        let ping = edited(
+            ("addresses: [10.10.2.0/24]", "    addresses: [10.10.2.0/24]\n    protocols: [tcp, udp, ping]"))
+        _ = try apply(ping)
+        #expect(world.egress == [10])
+        var publishing = try #require(world.steps.firstIndex(of: "publish"))
+        #expect(try #require(world.steps.firstIndex(of: "egress: attach")) < publishing)
+        world.nextCommand()
+        _ = try apply(Samples.attached)
+        #expect(world.egress.isEmpty)
+        publishing = try #require(world.steps.firstIndex(of: "publish"))
+        #expect(try #require(world.steps.firstIndex(of: "egress: detach")) > publishing)
+        #expect(world.leftovers.isEmpty)
+    }
+
+    @Test func `an application that the policy names no longer is detached after the publication`() throws {
+        _ = try apply(Samples.attached)
+        world.nextCommand()
+        let lines = Samples.attached.split(separator: "\n", omittingEmptySubsequences: false)
+        let without = lines.prefix { $0 != "  db:" }.joined(separator: "\n") + "\n"
+        _ = try apply(without)
+        #expect(world.record(named: "db") == nil)
+        let publishing = try #require(world.steps.firstIndex(of: "publish"))
+        let detaching = try #require(world.steps.firstIndex(of: "detach: record"))
+        #expect(publishing < detaching)
+        #expect(world.leftovers.isEmpty)
+    }
+
+    @Test func `an address that the host has is found before anything changes`() {
+        world.hostAddresses.insert(address("10.10.2.1"))
+        let error = failure { _ = try apply(Samples.attached) }
+        #expect(error?.status == .conflict)
+        #expect(world.published == nil)
+    }
+
+    @Test func `one application that cannot be attached does not keep the others from it`() throws {
+        world.strangers["shop/web"] = [4]
+        let report = try apply(Samples.attached)
+        #expect(report.failures.map(\.application) == ["web"])
+        #expect(report.failures.first?.error.status == .refused)
+        #expect(report.attached.map(\.application.name) == ["db"])
+        #expect(world.leftovers.isEmpty)
+    }
+
+    @Test func `an interface that is not there is warned of`() throws {
+        world.interfaces = ["wg0": 7]
+        let text = "addressSpaceInterfaces: [wg0, wg1]\n" + Samples.attached
+        let report = try apply(text)
+        #expect(report.warnings.count == 1)
+        #expect(report.warnings.first?.contains("“wg1”") == true)
+        #expect(world.publications.last?.view.interfaces == ["wg0": 7])
+    }
+
+    @Test func `a published policy that cannot be read is replaced as one that revokes`() throws {
+        _ = try apply(Samples.attached)
+        world.published?.text = "from: another version\n"
+        _ = try apply(Samples.attached)
+        #expect(world.publications.last?.revoking == true)
+    }
+
+    /// Everything at once: a move, an egress hook, an attachment, a detachment.
+    private static let change = """
+        addressSpace: [10.10.0.0/16]
+        environments:
+          shop:
+            addresses: [10.10.2.0/24]
+            protocols: [tcp, udp, ping]
+          payments:
+            addresses: [10.10.3.0/24]
+        applications:
+          web:
+            environment: shop
+            address: 10.10.2.7
+            cgroup: shop/web
+          other:
+            environment: shop
+            address: 10.10.2.1
+            cgroup: other
+
+        """
+
+    @Test(arguments: [(false, false), (true, false), (false, true), (true, true)])
+    func `whichever step of a change fails or is killed, applying again ends as if nothing had happened`(
+        afterEffect: Bool, dies: Bool
+    ) throws {
+        _ = try apply(Samples.attached)
+        world.nextCommand()
+        _ = try apply(Self.change)
+        let expected = world.records
+        let count = world.steps.count
+        #expect(count > 40)
+        for number in 0..<count {
+            let world = FakeWorld()
+            try world.publish(Samples.attached)
+            let before = world.records
+            world.failing = number
+            world.failsAfterEffect = afterEffect
+            world.dies = dies
+            let error = failure { _ = try world.agent.apply(Self.change, source: "policy.yaml") }
+            world.descriptors = []
+            let moment = "step \(number), \(world.steps[number])"
+            #expect(world.violations.isEmpty, "\(moment)")
+            if error != nil, !dies, !afterEffect, world.published?.generation == 1 {
+                // Not published: all is as it was, or denied.
+                for (id, subject) in world.open { #expect(before[id]?.subject == subject, "\(moment)") }
+            }
+            world.nextCommand()
+            _ = try world.agent.recover()
+            world.nextCommand()
+            let report = try world.agent.apply(Self.change, source: "policy.yaml")
+            #expect(report.failures.isEmpty, "\(moment)")
+            #expect(world.leftovers.isEmpty, "\(moment)")
+            #expect(world.records == expected, "\(moment)")
+        }
+    }
+
+    @Test func `killed between the publication and a move, recovery follows the policy that is published`() throws {
+        _ = try apply(Samples.attached)
+        world.nextCommand()
+        let moved = edited(("address: 10.10.2.1", "    address: 10.10.2.7"))
+        _ = try apply(moved, dryRun: true)
+        for (step, expected) in [("publish", "10.10.2.1"), ("removeAddress", "10.10.2.7"), ("update", "10.10.2.7")] {
+            let world = FakeWorld()
+            try world.publish(Samples.attached)
+            let rehearsal = FakeWorld()
+            try rehearsal.publish(Samples.attached)
+            _ = try rehearsal.agent.apply(moved, source: "policy.yaml")
+            let number: Int = try #require(rehearsal.steps.firstIndex(of: step))
+            world.failing = number
+            world.dies = true
+            _ = failure { _ = try world.agent.apply(moved, source: "policy.yaml") }
+            #expect(world.open[10] == nil)
+            world.descriptors = []
+            world.nextCommand()
+            #expect(try world.agent.recover().map(\.finding) == [.halfAttached])
+            #expect(world.record(named: "web")?.address == address(expected))
+            #expect(world.leftovers.isEmpty)
+        }
+    }
+}

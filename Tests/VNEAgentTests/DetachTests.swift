@@ -1,0 +1,103 @@
+import PolicyModel
+import Testing
+import VNEAgent
+
+@Suite struct DetachTests {
+    let world = FakeWorld()
+
+    init() throws {
+        try world.publish(Samples.attached)
+    }
+
+    @Test(arguments: ["web", "shop/web"])
+    func `an application is named by its name or its cgroup`(selector: String) throws {
+        let report = try world.agent.detach(selector)
+        #expect(report.application.name == "web")
+        #expect(report.warnings == ["the policy still names web: the next apply attaches it again"])
+        #expect(world.record(named: "web") == nil)
+        #expect(world.leftovers.isEmpty)
+    }
+
+    @Test func `an unknown application is told with the nearest name`() {
+        let error = #expect(throws: AgentError.self) { try world.agent.detach("wbe") }
+        #expect(error?.status == .notFound)
+        #expect(error?.hint == "did you mean “web”?")
+    }
+
+    @Test func `an address that the host had before stays`() throws {
+        world.records[10]?.ownsAddress = false
+        _ = try world.agent.detach("web")
+        #expect(!world.steps.contains("removeAddress"))
+    }
+
+    @Test func `what recovery took away on the way is told`() throws {
+        world.cgroups["shop/web"] = nil
+        let error = #expect(throws: AgentError.self) { try world.agent.detach("web") }
+        #expect(error?.message == "nothing is left to detach: detached web: its cgroup is gone")
+    }
+
+    @Test(arguments: [false, true])
+    func `whichever step it is killed at, the next command finishes it or leaves the application whole`(
+        afterEffect: Bool
+    ) throws {
+        _ = try world.agent.detach("web")
+        for number in 0..<world.steps.count {
+            let world = FakeWorld()
+            try world.publish(Samples.attached)
+            world.failing = number
+            world.failsAfterEffect = afterEffect
+            world.dies = true
+            #expect(throws: (any Error).self) { try world.agent.detach("web") }
+            #expect(world.violations.isEmpty)
+            world.nextCommand()
+            _ = try world.agent.recover()
+            #expect(world.leftovers.isEmpty, "step \(number)")
+        }
+    }
+
+    @Test func `detaching all leaves nothing`() throws {
+        #expect(try world.agent.detachAll().count == 2)
+        #expect(world.records.isEmpty)
+        #expect(world.leftovers.isEmpty)
+    }
+}
+
+@Suite struct RecoverTests {
+    let world = FakeWorld()
+
+    init() throws {
+        try world.publish(Samples.attached)
+    }
+
+    @Test func `nothing is repaired where nothing is broken`() throws {
+        #expect(try world.agent.recover().isEmpty)
+        #expect(world.leftovers.isEmpty)
+    }
+
+    @Test func `an attachment whose cgroup was replaced by another of its name is taken away`() throws {
+        world.cgroups["shop/web"] = 77
+        #expect(try world.agent.recover() == [Repair("web", .cgroupGone)])
+        #expect(world.record(named: "web") == nil)
+        #expect(world.leftovers.isEmpty)
+    }
+
+    @Test func `an address that somebody took off the interface is put back`() throws {
+        world.applicationAddresses = []
+        #expect(Set(try world.agent.recover().map(\.finding)) == [.addressMissing])
+        #expect(world.leftovers.isEmpty)
+    }
+
+    @Test func `a repair that fails is told and does not keep the command from its work`() throws {
+        world.records[10]?.state = .attaching
+        world.open[10] = nil
+        world.strangers = [:]
+        world.cgroups["other"] = 30
+        // The address is another's by now: it cannot be claimed.
+        world.owners[address("10.10.2.1")] = 99
+        let request = AttachRequest(cgroup: "other", environment: "shop", name: "app")
+        let report = try world.agent.attach(request)
+        #expect(report.repairs.map(\.finding) == [.failed])
+        #expect(report.repairs.first?.description.hasPrefix("could not repair web: ") == true)
+        #expect(world.open[10] == nil)
+    }
+}

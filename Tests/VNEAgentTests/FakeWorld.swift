@@ -1,0 +1,154 @@
+import PolicyModel
+import VNEAgent
+
+/// What a fake throws when a test asked it to.
+struct Fault: Error, CustomStringConvertible {
+    var step: String
+    var description: String { "injected at \(step)" }
+}
+
+/// The kernel and the host of a test: state in memory, and faults where the test wants them.
+///
+/// Everything that a killed command leaves behind is here, so a test drops the agent and makes another one.
+final class FakeWorld {
+    // MARK: Faults
+
+    /// Every call that can fail, and every step inside a call that a kill could come between, in order.
+    private(set) var steps: [String] = []
+    /// The step that fails, from 0.
+    var failing: Int?
+    /// Whether the step takes effect although it fails, as a call that was killed on its way back does.
+    var failsAfterEffect = false
+    /// Whether every later step fails too: the process is dead.
+    var dies = false
+    /// What must never be, seen while it was.
+    var violations: [String] = []
+
+    /// Runs a step's effect, or fails.
+    func step<Answer>(_ name: String, _ effect: () throws -> Answer) throws -> Answer {
+        let number = steps.count
+        steps.append(name)
+        guard let failing, number >= failing else { return try effect() }
+        if number == failing {
+            if failsAfterEffect { _ = try effect() }
+            throw Fault(step: name)
+        }
+        if dies { throw Fault(step: name) }
+        return try effect()
+    }
+
+    /// Forgets steps and faults: the next command.
+    func nextCommand() {
+        steps = []
+        failing = nil
+        dies = false
+    }
+
+    // MARK: The kernel
+
+    var published: PublishedPolicy?
+    var policy: Policy?
+    var environmentIDs: [String: UInt32] = [:]
+    var records: [UInt64: AttachedApplication] = [:]
+    var owners: [IPv4Address: UInt64] = [:]
+    /// Hooks of a cgroup; all of ``allHooks`` or something is half done.
+    var hooks: [UInt64: Set<String>] = [:]
+    var egress: Set<UInt64> = []
+    /// What an open attachment judges by.
+    var open: [UInt64: Subject] = [:]
+    var counters: [UInt64: VerdictCounters] = [:]
+    var recorded: [UInt64: [RecordedFlow]] = [:]
+    var publications: [(revoking: Bool, view: HostView)] = []
+    /// How often the policy's text was read.
+    var textReads = 0
+
+    static let allHooks = ["create", "bind", "connect", "send", "ingress"]
+
+    // MARK: The host
+
+    var cgroups: [String: UInt64] = ["shop/web": 10, "shop/db": 11, "payments/db": 20, "other": 30, "other/inner": 31]
+    var populated: Set<String> = ["shop/web", "shop/db", "payments/db", "other"]
+    /// Addresses that the host had before.
+    var hostAddresses: Set<IPv4Address> = [address("127.0.0.1"), address("192.0.2.1")]
+    var applicationAddresses: Set<IPv4Address> = []
+    var placeholders: Set<IPv4Address> = []
+    var interfaces: [String: UInt32] = [:]
+    var sockets: [ObservedSocket] = []
+    var destroyed: [ObservedSocket] = []
+    var destroyIsUnsupported = false
+    var foreign: [String: [ForeignSocket]] = [:]
+    var strangers: [String: [UInt32]] = [:]
+    var alive: Set<UInt32> = []
+    var descriptors: Set<Int32> = []
+    private var nextDescriptor: Int32 = 100
+    private var nextCgroup: UInt64 = 1000
+
+    func makeDescriptor() -> Int32 {
+        nextDescriptor += 1
+        descriptors.insert(nextDescriptor)
+        return nextDescriptor
+    }
+
+    func makeCgroupID() -> UInt64 {
+        nextCgroup += 1
+        return nextCgroup
+    }
+
+    // MARK: The test's view
+
+    /// The agent of a command.
+    var agent: Agent { Agent(instance: "vne", dataplane: FakeDataplane(world: self), host: FakeHost(world: self)) }
+
+    func publish(_ text: String) throws {
+        _ = try agent.apply(text, source: "policy.yaml")
+        nextCommand()
+    }
+
+    func record(named name: String) -> AttachedApplication? { records.values.first { $0.name == name } }
+
+    /// What must hold whenever no command runs and none was killed.
+    var leftovers: [String] {
+        var found = violations
+        for (id, record) in records where record.state != .attached {
+            found.append("\(record.name) (\(id)) \(record.state)")
+        }
+        found += owners.filter { records[$0.value]?.address != $0.key }.map { "claim of \($0.key) by \($0.value)" }
+        found += hooks.filter { records[$0.key] == nil && !$0.value.isEmpty }.map { "hooks of \($0.key)" }
+        found += open.keys.filter { records[$0] == nil }.map { "\($0) open without a record" }
+        found += egress.filter { records[$0] == nil }.map { "egress of \($0)" }
+        let held = Set(records.values.map(\.address))
+        found += applicationAddresses.subtracting(held).map { "address \($0)" }
+        found += placeholders.subtracting(held).map { "placeholder of \($0)" }
+        for (id, record) in records {
+            if open[id] != record.subject { found.append("\(record.name) is not open as recorded") }
+            if hooks[id] != Set(Self.allHooks) { found.append("\(record.name) lacks hooks") }
+            if !applicationAddresses.contains(record.address), !hostAddresses.contains(record.address) {
+                found.append("\(record.name) lacks its address")
+            }
+            if record.egress != egress.contains(id) { found.append("\(record.name) records another egress") }
+        }
+        if !descriptors.isEmpty { found.append("\(descriptors.count) descriptor(s)") }
+        return found
+    }
+
+    /// Checks what must hold at every moment, also when a command is killed at it.
+    func checkSafety(at moment: String) {
+        for (id, subject) in open {
+            if hooks[id] != Set(Self.allHooks) { violations.append("\(moment): \(id) open without all hooks") }
+            if owners[subject.address] != id { violations.append("\(moment): \(id) open without its claim") }
+            guard let environment = policy?.environment(named: subject.environment) else { continue }
+            if environment.needsEgress, !egress.contains(id) {
+                violations.append("\(moment): \(id) open without egress")
+            }
+        }
+        let held = Set(records.values.map(\.address))
+        for address in applicationAddresses where !held.contains(address) {
+            violations.append("\(moment): nobody knows whose \(address) is")
+        }
+    }
+}
+
+func address(_ text: String) -> IPv4Address {
+    guard let address = IPv4Address(text) else { preconditionFailure("\(text) is no address") }
+    return address
+}

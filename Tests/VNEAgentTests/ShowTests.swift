@@ -1,0 +1,151 @@
+import PolicyModel
+import Testing
+
+@testable import VNEAgent
+
+@Suite struct ShowTests {
+    let world = FakeWorld()
+
+    init() throws {
+        try world.publish(Samples.attached)
+    }
+
+    @Test func `a table is aligned and has no blanks at the end of lines`() {
+        let table = Table(
+            ["NAME", "COUNT", "X"], rows: [["a", "7", ""], ["longer", "1234567", "y"]], rightAligned: [1])
+        #expect(
+            table.description == """
+                NAME      COUNT  X
+                a             7
+                longer  1234567  y
+                """)
+    }
+
+    @Test func `the status is told`() throws {
+        world.counters[10] = VerdictCounters(
+            verdicts: [.connect: [.permit: 3, .otherEnvironment: 2], .ingress: [.ownEnvironment: 4]],
+            audited: [.connect: 1])
+        #expect(
+            try world.agent.status().description == """
+                instance vne: policy policy.yaml, generation 1, 2 environment(s), 2 named application(s)
+
+                APPLICATION  ENVIRONMENT  ADDRESS    HOSTNAME  STATE     BY      EGRESS  ALLOWED  DENIED  CGROUP
+                db           payments     10.10.3.1  -         attached  policy  no            0       0  payments/db
+                web          shop         10.10.2.1  web.shop  attached  policy  no            8       1  shop/web
+                """)
+        let web = try world.agent.status(of: "web")
+        #expect(web.counters?.counts.map(\.reason) == ["permit", "other-environment", "own-environment"])
+        #expect(web.description.contains("connect  other-environment  deny         2"))
+        #expect(web.description.hasSuffix("audit mode let 1 denial(s) through"))
+    }
+
+    @Test func `what is not as it should be is told`() throws {
+        world.cgroups["payments/db"] = nil
+        world.records[10]?.state = .attaching
+        world.applicationAddresses.remove(address("10.10.2.1"))
+        let status = try world.agent.status()
+        #expect(
+            status.problems == [
+                "the cgroup of db is gone: the next changing command detaches it",
+                "web is attaching and denied everything: the next changing command finishes that",
+                "the address 10.10.2.1 of web is on no interface",
+            ])
+        #expect(status.applications.map(\.word) == ["cgroup-gone", "attaching"])
+    }
+
+    @Test func `an application of the policy that is not attached is a problem`() throws {
+        _ = try world.agent.detach("db")
+        #expect(
+            try world.agent.status().problems == [
+                "db is named by the policy and not attached: its processes, if there are any, are not isolated"
+            ])
+    }
+
+    @Test func `an instance that is not loaded has nothing to show`() throws {
+        let agent = Agent(instance: "vne", dataplane: UnloadedInstance(), host: FakeHost(world: world))
+        #expect(
+            try agent.status().description
+                == "instance vne: no policy is published\nno application is attached")
+        #expect(try agent.list().isEmpty)
+        #expect(try agent.flows().isEmpty)
+        #expect(throws: AgentError.self) { try agent.apply(Samples.shop, source: "policy.yaml") }
+    }
+
+    @Test func `flows are told with what the policy says of them`() throws {
+        world.sockets = [
+            Samples.tcp(1, "10.10.2.1", 40000, "10.10.3.1", 5432, cgroup: 10),
+            Samples.tcp(2, "10.10.2.1", 40001, "10.10.3.1", 22, cgroup: 10),
+            Samples.tcp(3, "10.10.2.1", 80, "0.0.0.0", 0, cgroup: 10, state: 10),
+            Samples.tcp(4, "10.10.2.1", 80, "0.0.0.0", 0, cgroup: 99, state: 10),
+        ]
+        world.recorded[10] = [
+            RecordedFlow(remote: address("198.51.100.1"), remotePort: 53, localPort: 41000, incoming: false, idle: 5)
+        ]
+        #expect(
+            try world.agent.flows().table.description == """
+                APPLICATION  PROTO  STATE        LOCAL            REMOTE           PEER  VERDICT  REASON
+                web          tcp    listening    10.10.2.1:80     -                -     -        -
+                web          tcp    established  10.10.2.1:40000  10.10.3.1:5432   db    allow    permit
+                web          tcp    established  10.10.2.1:40001  10.10.3.1:22     db    deny     other-environment
+                web          udp    let out      10.10.2.1:41000  198.51.100.1:53  -     -        -
+                """)
+        #expect(try world.agent.flows(deniedOnly: true).map(\.remotePort) == [22])
+    }
+
+    @Test func `a denial is one line`() throws {
+        let denial = Denial(
+            time: 12_000_345_678, cgroupID: 10, hook: .connect, reason: .otherEnvironment, audited: false, transport: 6,
+            remote: address("10.10.3.1"), remotePort: 22, local: address("0.0.0.0"), localPort: 0, process: 812,
+            command: "curl")
+        var packet = denial
+        packet.hook = .ingress
+        packet.process = 0
+        packet.local = address("10.10.2.1")
+        packet.localPort = 80
+        packet.cgroupID = 5
+        #expect(
+            try world.agent.denialRecords(of: [denial, packet]).map(\.description) == [
+                "12.000345 web connect denied tcp - -> 10.10.3.1:22: other-environment (curl, 812)",
+                "12.000345 cgroup 5 ingress denied tcp 10.10.2.1:80 <- 10.10.3.1:22: other-environment",
+            ])
+    }
+
+    @Test func `a policy file is checked against this host`() throws {
+        world.hostAddresses.insert(address("10.10.3.77"))
+        world.cgroups["shop/web"] = nil
+        let text = Samples.attached.replacing("remote: deny", with: "mode: audit")
+        let check = try world.agent.check(
+            text, source: "new.yaml",
+            dependencies: HostDependencies(gateways: [address("10.10.0.1")], resolvers: [address("9.9.9.9")]))
+        #expect(
+            check.warnings == [
+                "this host's own address 10.10.3.77 is inside the address space, in the environment payments: applications "
+                    + "are judged by permits when they talk to it, not as to the host or a remote",
+                "the gateway 10.10.0.1 is inside the address space, in no environment: applications "
+                    + "are judged by permits when they talk to it, not as to the host or a remote",
+                "line 12: web waits for its cgroup shop/web: there is no cgroup shop/web",
+                "line 7: payments is in audit mode: what it denies is let through",
+            ])
+        #expect(check.description.hasPrefix("new.yaml: no errors; 2 environment(s), 2 application(s)\nwarning: "))
+    }
+
+    @Test func `an error knows its status`() {
+        struct Told: ReportedError {
+            let report = AgentError(.unsupported, "no")
+        }
+        struct Other: Error, CustomStringConvertible {
+            let description = "what"
+        }
+        #expect(AgentError(Told()) == AgentError(.unsupported, "no"))
+        #expect(AgentError(Other()) == AgentError(.failure, "what"))
+        #expect(ExitStatus.allCases.map(\.rawValue) == [0, 1, 2, 3, 4, 5, 6, 7, 8, 125])
+    }
+
+    @Test(arguments: [
+        ("system.slice/nginx.service", "nginx.service"), ("a/b c", "b-c"), ("a/..x", "x"), ("a/---", "application"),
+        (String(repeating: "y", count: 80), String(repeating: "y", count: 63)),
+    ])
+    func `a name is made from the last part of a path`(path: String, name: String) {
+        #expect(Name.suggested(for: path) == name)
+    }
+}

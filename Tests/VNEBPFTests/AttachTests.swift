@@ -1,0 +1,229 @@
+import Glibc
+import PolicyModel
+import Testing
+import VNEPrograms
+
+@testable import VNEBPF
+
+extension KernelSuite {
+    @Suite(.serialized) struct AttachTests {
+        @Test func `an attached application is denied everything until it is opened`() throws {
+            let world = try KernelWorld()
+            let cgroup = try world.makeCgroup()
+            let instance = try world.open()
+            try world.publish(by: instance)
+            let application = world.application(in: cgroup)
+            #expect(try world.run(in: cgroup, KernelWorld.create) == "made")
+
+            try instance.attach(application, cgroup: cgroup.descriptor)
+            #expect(try world.run(in: cgroup, KernelWorld.create) == "\(EPERM)")
+            #expect(try instance.application(cgroupID: cgroup.id)?.state == .attaching)
+            #expect(try instance.counters(of: application).verdicts[.create]?[.unconfigured] ?? 0 > 0)
+
+            try instance.open(application)
+            #expect(try world.run(in: cgroup, KernelWorld.create) == "made")
+            #expect(try world.run(in: cgroup, KernelWorld.connect) == "\(EPERM)")
+            let counters = try instance.counters(of: application)
+            #expect(counters.verdicts[.connect] == [.otherEnvironment: 1])
+            #expect(counters.denied > 0)
+
+            try instance.detach(application)
+            #expect(try world.run(in: cgroup, KernelWorld.create) == "made")
+        }
+
+        @Test func `an attachment is remembered as it was asked for`() throws {
+            let world = try KernelWorld()
+            let cgroup = try world.makeCgroup()
+            let instance = try world.open()
+            try world.publish(by: instance)
+            instance.placeholder = { _ in [UInt8](1...16) }
+            var application = world.application(in: cgroup, egress: true)
+            application.fromPolicy = true
+            application.ownsAddress = true
+            application.launcher = AttachedApplication.Launcher(process: 4711, startTime: 123_456_789_012)
+            try world.attach(application, cgroup, by: instance)
+
+            application.state = .attached
+            #expect(try instance.application(cgroupID: cgroup.id) == application)
+            #expect(try instance.application(named: "web.shop") == application)
+            #expect(try instance.applications() == [application])
+            #expect(try instance.application(named: "web") == nil)
+            #expect(try instance.holder(of: application.address) == cgroup.id)
+            #expect(try instance.holder(of: address("10.213.2.2")) == nil)
+            let hooks = try instance.linkedHooks(of: application)
+            #expect(hooks.map(\.hook) == CgroupHook.allCases)
+            #expect(hooks.allSatisfy { $0.cgroupID == cgroup.id })
+            let attachment = try #require(try instance.attachments().first { $0.cgroupID == cgroup.id })
+            #expect(attachment.isOpen)
+            #expect(attachment.placeholder == [UInt8](1...16))
+            #expect(attachment.networkNamespace == world.cookie)
+            #expect(try instance.owners().map(\.address) == [application.address])
+        }
+
+        @Test func `a conflict changes nothing`() throws {
+            let world = try KernelWorld()
+            let (one, two) = (try world.makeCgroup(), try world.makeCgroup())
+            let instance = try world.open()
+            try world.publish(by: instance)
+            let application = world.application(in: one)
+            try world.attach(application, one, by: instance)
+
+            #expect(throws: BPFError.addressHeld(application.address, cgroupID: one.id)) {
+                try instance.attach(world.application("other", in: two), cgroup: two.descriptor)
+            }
+            #expect(throws: BPFError.nameTaken("web.shop", cgroupID: one.id)) {
+                try instance.attach(world.application(in: two, address: "10.213.2.2"), cgroup: two.descriptor)
+            }
+            #expect(throws: BPFError.alreadyAttached("web.shop", cgroupID: one.id)) {
+                try instance.attach(world.application("third", in: one), cgroup: one.descriptor)
+            }
+            #expect(throws: BPFError.cgroupMismatch(path: two.path)) {
+                try instance.attach(world.application("other", in: two), cgroup: one.descriptor)
+            }
+            var root = world.application("root", in: two)
+            root.cgroupLevel = 0
+            #expect(throws: BPFError.rootCgroup) { try instance.attach(root, cgroup: two.descriptor) }
+
+            #expect(try instance.applications().map(\.cgroupID) == [one.id])
+            #expect(try instance.owners().count == 1)
+            #expect(try world.run(in: two, KernelWorld.create) == "made")
+            #expect(!BPFFileSystem.exists(try instance.directory.application("other")))
+        }
+
+        @Test func `what the cgroup's storage held before is never trusted`() throws {
+            let world = try KernelWorld()
+            let cgroup = try world.makeCgroup()
+            let instance = try world.open()
+            try world.publish(by: instance)
+            let application = world.application(in: cgroup)
+            try world.attach(application, cgroup, by: instance)
+            let entry = try #require(try instance.rawEntries(of: .attachment).first)
+            try instance.detach(application)
+            #expect(try instance.attachments().allSatisfy { !$0.isOpen })
+
+            // The storage outlives the attachment; here it says "open" again, as a half-done detach might have left it.
+            try instance.map(.attachment).handle.write(bytes: entry.value, at: cgroup.id)
+            try instance.attach(application, cgroup: cgroup.descriptor)
+            #expect(try instance.attachments().allSatisfy { !$0.isOpen })
+            #expect(try world.run(in: cgroup, KernelWorld.create) == "\(EPERM)")
+            #expect(try instance.counters(of: application).allowed == 0)
+        }
+
+        @Test func `the egress hook comes and goes`() throws {
+            let world = try KernelWorld()
+            let cgroup = try world.makeCgroup()
+            let instance = try world.open()
+            try world.publish(by: instance)
+            let application = world.application(in: cgroup)
+            try world.attach(application, cgroup, by: instance)
+            #expect(try !instance.linkedHooks(of: application).map(\.hook).contains(.egress))
+
+            try instance.setEgress(true, of: application, cgroup: cgroup.descriptor)
+            #expect(try instance.linkedHooks(of: application).map(\.hook).contains(.egress))
+            #expect(try instance.application(cgroupID: cgroup.id)?.egress == true)
+            try instance.setEgress(true, of: application, cgroup: cgroup.descriptor)
+            try instance.setEgress(false, of: application, cgroup: cgroup.descriptor)
+            #expect(try !instance.linkedHooks(of: application).map(\.hook).contains(.egress))
+            #expect(try instance.application(cgroupID: cgroup.id)?.egress == false)
+        }
+
+        @Test func `an application takes another address and stays open`() throws {
+            let world = try KernelWorld()
+            let (cgroup, other) = (try world.makeCgroup(), try world.makeCgroup())
+            let instance = try world.open()
+            try world.publish(by: instance)
+            let application = world.application(in: cgroup)
+            try world.attach(application, cgroup, by: instance)
+            try world.attach(world.application("other", in: other, address: "10.213.2.9"), other, by: instance)
+
+            let moved = world.application(in: cgroup, environment: "payments", id: 1, address: "10.213.3.1")
+            try instance.update(moved)
+            #expect(try instance.holder(of: address("10.213.3.1")) == cgroup.id)
+            #expect(try instance.holder(of: address("10.213.2.1")) == nil)
+            #expect(try instance.application(cgroupID: cgroup.id)?.environment == "payments")
+            // What was another environment's is its own now: the connect gets as far as the missing address.
+            #expect(try world.run(in: cgroup, KernelWorld.connect) != "\(EPERM)")
+            #expect(try instance.counters(of: application).verdicts[.connect]?[.otherEnvironment] == nil)
+
+            #expect(throws: BPFError.addressHeld(address("10.213.2.9"), cgroupID: other.id)) {
+                try instance.update(world.application(in: cgroup, address: "10.213.2.9"))
+            }
+        }
+
+        @Test func `an application can be denied again and moved while it is`() throws {
+            let world = try KernelWorld()
+            let cgroup = try world.makeCgroup()
+            let instance = try world.open()
+            try world.publish(by: instance)
+            let application = world.application(in: cgroup)
+            try world.attach(application, cgroup, by: instance)
+            try instance.deny(application)
+            #expect(try world.run(in: cgroup, KernelWorld.create) == "\(EPERM)")
+            #expect(try instance.application(cgroupID: cgroup.id)?.state == .attaching)
+
+            let moved = world.application(in: cgroup, address: "10.213.2.3")
+            try instance.update(moved)
+            #expect(try world.run(in: cgroup, KernelWorld.create) == "\(EPERM)")
+            #expect(try instance.application(cgroupID: cgroup.id)?.address == address("10.213.2.3"))
+            #expect(try instance.attachments().allSatisfy { !$0.isOpen })
+            try instance.open(moved)
+            #expect(try world.run(in: cgroup, KernelWorld.create) == "made")
+            #expect(try instance.attachments().map(\.address) == [address("10.213.2.3")])
+        }
+
+        @Test func `recorded flows outlive a change of the record alone`() throws {
+            let world = try KernelWorld()
+            let cgroup = try world.makeCgroup()
+            let instance = try world.open()
+            try world.publish(by: instance)
+            var application = world.application(in: cgroup)
+            try world.attach(application, cgroup, by: instance)
+            // Two flows as the programs record them: one young, one from before the floor.
+            var entry = try #require(try instance.rawEntries(of: .attachment).first)
+            let floor = try #require(try instance.publishedImage()?.flowFloor)
+            usleep(10_000)
+            unsafe entry.value.withUnsafeMutableBytes { bytes in
+                let keys = MemoryLayout<vne_attachment>.offset(of: \.flow_keys) ?? 0
+                let stamps = MemoryLayout<vne_attachment>.offset(of: \.flow_stamps) ?? 0
+                unsafe bytes.storeBytes(of: 0x0ad5_0309_0035_9c40, toByteOffset: keys + 8, as: UInt64.self)
+                unsafe bytes.storeBytes(of: FlowClock.now | 1, toByteOffset: stamps + 4, as: UInt32.self)
+                unsafe bytes.storeBytes(of: 0x0ad5_0309_0036_9c40, toByteOffset: keys + 16, as: UInt64.self)
+                unsafe bytes.storeBytes(of: floor & ~1, toByteOffset: stamps + 8, as: UInt32.self)
+            }
+            try instance.map(.attachment).handle.write(bytes: entry.value, at: cgroup.id)
+            application.hostname = "other.example"
+            try instance.update(application)
+            let flows = try instance.flows(of: application)
+            #expect(flows.map(\.remote) == [address("10.213.3.9")])
+            #expect(flows.first?.remotePort == 53)
+            #expect(flows.first?.localPort == 40000)
+            #expect(flows.first?.incoming == true)
+            #expect(flows.first?.idle ?? 1000 < 1000)
+            #expect(try instance.application(cgroupID: cgroup.id)?.hostname == "other.example")
+
+            try world.publish(by: instance, revoking: true)
+            #expect(try instance.flows(of: application).isEmpty)
+        }
+
+        @Test func `denials come out of the ring buffer once`() throws {
+            let world = try KernelWorld()
+            let cgroup = try world.makeCgroup()
+            let instance = try world.open()
+            try world.publish(by: instance)
+            try world.attach(world.application(in: cgroup), cgroup, by: instance)
+            #expect(try world.run(in: cgroup, KernelWorld.connect) == "\(EPERM)")
+
+            var stream = try instance.denialStream()
+            #expect(throws: BPFError.denialsBusy(instance: world.name)) { try instance.denials { _ in } }
+            var denials: [Denial] = []
+            try stream.poll(milliseconds: 1000) { denials.append($0) }
+            let denial = try #require(denials.first { $0.hook == .connect })
+            #expect(denial.reason == .otherEnvironment)
+            #expect(denial.cgroupID == cgroup.id)
+            #expect(denial.remote == address("10.213.3.9"))
+            #expect(denial.remotePort == 81)
+            #expect(denial.command.hasPrefix("python"))
+            #expect(try stream.poll(milliseconds: 0) { _ in } == 0)
+        }
+    }
+}

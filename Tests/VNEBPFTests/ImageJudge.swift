@@ -1,0 +1,110 @@
+import PolicyModel
+import VNEBPF
+
+/// The decision as the programs take it, from an image alone: what holds the compiler to the model without a kernel.
+struct ImageJudge {
+    let image: PolicyImageReader
+    let environment: PolicyImageReader.EnvironmentRecord
+    let subject: Subject
+
+    init?(_ image: PolicyImageReader, subject: Subject) throws {
+        guard let environment = try image.environment(named: subject.environment) else { return nil }
+        self.image = image
+        self.environment = environment
+        self.subject = subject
+    }
+
+    func reason(_ attempt: Attempt) throws -> Reason {
+        switch attempt {
+        case .outgoing(let attempt): try outgoing(attempt)
+        case .incoming(let attempt): try incoming(attempt)
+        case .bind(_, let address): address.rawValue == 0 || address == subject.address ? .permittedUse : .foreignAddress
+        case .create(let transport): environment.protocols.contains(transport) ? .permittedUse : .protocol
+        }
+    }
+
+    private var hostReason: Reason { environment.host ? .host : .hostDenied }
+
+    private func outgoing(_ attempt: Outgoing) throws -> Reason {
+        guard environment.protocols.contains(attempt.transport) else { return .protocol }
+        let peer = attempt.destination
+        switch try image.owner(of: peer) {
+        case .loopback:
+            let shared = SharedService(address: peer, port: attempt.port)
+            return attempt.transport != .ping && image.sharedServices.contains(shared) ? .resolver : .loopback
+        case .environment(environment.id, _): return .ownEnvironment
+        case .environment(let other, _):
+            if try image.permits(from: environment.id, to: other, at: peer, attempt.transport, attempt.port) {
+                return .permit
+            }
+            guard attempt.answersFlow else { return .otherEnvironment }
+            let answers =
+                try attempt.transport != .tcp
+                || image.permits(from: other, to: environment.id, at: subject.address, .tcp, attempt.localPort)
+            return answers ? .answer : .otherEnvironment
+        case .unassigned: return .unassigned
+        case .host: return hostReason
+        case .linkLocal: return environment.linkLocal ? .linkLocal : .linkLocalDenied
+        case .multicast: return .multicast
+        case .broadcast: return .broadcast
+        case .remote:
+            if try image.allows(environment.remoteOut, peer, attempt.transport, attempt.port) { return .remote }
+            guard attempt.answersFlow else { return .remoteDenied }
+            let answers =
+                try attempt.transport != .tcp || image.allows(environment.remoteIn, peer, .tcp, attempt.localPort)
+            return answers ? .answer : .remoteDenied
+        }
+    }
+
+    /// From a source in the address space, taken for the application that has it.
+    private func member(
+        _ owner: PolicyImageReader.AddressOwner, _ attempt: Incoming, answers: Bool
+    ) throws -> Reason {
+        guard case .environment(let other, _) = owner else { return .unassigned }
+        if other == environment.id { return .ownEnvironment }
+        let port = attempt.destinationPort
+        if try image.permits(from: other, to: environment.id, at: subject.address, attempt.transport, port) {
+            return .permit
+        }
+        let permitted = try image.permits(
+            from: environment.id, to: other, at: attempt.source, attempt.transport, attempt.sourcePort)
+        return answers && permitted ? .answer : .otherEnvironment
+    }
+
+    private func incoming(_ attempt: Incoming) throws -> Reason {
+        guard attempt.destination == subject.address else { return .notAddressed }
+        guard environment.protocols.contains(attempt.transport) else { return .protocol }
+        let isTCP = attempt.transport == .tcp
+        let answers = isTCP ? !attempt.opensFlow : attempt.answersFlow
+        let peer = attempt.source
+        let owner = try image.owner(of: peer)
+        switch owner {
+        case .environment, .unassigned:
+            if case .interface(let index) = attempt.arrival, !image.interfaces.contains(index) { return .forged }
+            let member = try member(owner, attempt, answers: answers)
+            let accepts = isTCP && attempt.acceptsFlow
+            guard attempt.arrival == .thisHost, !attempt.senderOwnsSource,
+                attempt.transport == .udp || isTCP && attempt.opensFlow || accepts
+            else { return member }
+            if accepts { return member.allows ? .forged : member }
+            return member.allows == hostReason.allows ? member : hostReason
+        case .multicast, .broadcast: return .malformed
+        case .loopback:
+            guard attempt.arrival == .thisHost else { return .forged }
+            let shared = image.sharedServices.contains(SharedService(address: peer, port: attempt.sourcePort))
+            if shared, attempt.transport == .udp || isTCP && !attempt.opensFlow { return .resolver }
+            return hostReason
+        case .host: return attempt.arrival == .thisHost ? hostReason : .forged
+        case .linkLocal:
+            if attempt.arrival == .thisHost { return hostReason }
+            return environment.linkLocal ? .linkLocal : .linkLocalDenied
+        case .remote:
+            if attempt.arrival == .thisHost { return hostReason }
+            if try image.allows(environment.remoteIn, peer, attempt.transport, attempt.destinationPort) {
+                return .remote
+            }
+            let allowed = try image.allows(environment.remoteOut, peer, attempt.transport, attempt.sourcePort)
+            return answers && allowed ? .answer : .remoteDenied
+        }
+    }
+}

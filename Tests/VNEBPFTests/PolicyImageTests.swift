@@ -1,0 +1,266 @@
+import PolicyModel
+import Testing
+
+@testable import VNEBPF
+
+/// A prefix of a literal that is one.
+func prefix(_ text: String) -> IPv4Prefix {
+    guard let prefix = IPv4Prefix(text) else { preconditionFailure("\(text) is no prefix") }
+    return prefix
+}
+
+/// An address of a literal that is one.
+func address(_ text: String) -> IPv4Address {
+    prefix(text).network
+}
+
+@Suite struct PolicyImageTests {
+    private func reader(
+        _ policy: Policy, host: HostView = HostView(), ids: EnvironmentIDs = EnvironmentIDs(), text: String = ""
+    ) throws -> PolicyImageReader {
+        try PolicyImageReader(PolicyImage(compiling: policy, text: text, host: host, ids: ids))
+    }
+
+    private func policy(_ environments: [Environment], applications: [Application] = []) -> Policy {
+        Policy(
+            addressSpace: [prefix("10.10.0.0/16")], environments: environments, applications: applications,
+            source: "policy.yaml")
+    }
+
+    @Test func `an environment comes before unassigned and that before every special address`() throws {
+        let policy = Policy(
+            addressSpace: [prefix("127.0.0.0/16"), prefix("10.0.0.0/8"), prefix("224.1.0.0/16")],
+            environments: [
+                Environment(name: "odd", addresses: [prefix("127.0.3.0/24"), prefix("10.0.0.7"), prefix("224.1.1.0/30")])
+            ], applications: [Application(name: "one", environment: "odd", address: address("10.0.0.7"))])
+        let host = HostView(
+            addresses: [address("10.0.0.7"), address("10.0.0.8"), address("192.0.2.1"), address("169.254.0.9")],
+            broadcasts: [address("192.0.2.255"), address("127.9.9.9"), address("192.0.2.1")])
+        let image = try reader(policy, host: host)
+        let expected: [(String, PolicyImageReader.AddressOwner)] = [
+            ("127.0.3.255", .environment(0, reserved: false)), ("127.0.4.0", .unassigned), ("127.1.0.0", .loopback),
+            ("0.0.0.0", .loopback), ("0.0.0.1", .remote), ("10.0.0.7", .environment(0, reserved: true)),
+            ("10.0.0.8", .unassigned), ("224.1.1.3", .environment(0, reserved: false)), ("224.1.1.4", .unassigned),
+            ("224.2.0.0", .multicast), ("239.255.255.255", .multicast), ("240.0.0.0", .remote),
+            ("255.255.255.255", .broadcast), ("255.255.255.254", .remote), ("192.0.2.255", .broadcast),
+            ("192.0.2.1", .broadcast), ("127.9.9.9", .loopback), ("169.254.0.9", .host), ("169.254.0.10", .linkLocal),
+            ("169.255.0.0", .remote), ("8.8.8.8", .remote),
+        ]
+        for (text, owner) in expected {
+            #expect(try image.owner(of: address(text)) == owner, "\(text)")
+        }
+        let ranges = try image.ownedRanges()
+        #expect(ranges.first?.addresses == address("0.0.0.0")...address("0.0.0.0"))
+        #expect(ranges.last?.addresses == address("255.255.255.255")...address("255.255.255.255"))
+        #expect(ranges.contains { $0.addresses == address("10.0.0.7")...address("10.0.0.7") })
+    }
+
+    @Test func `an environment keeps its id by name`() throws {
+        let first = policy([
+            Environment(name: "b", addresses: [prefix("10.10.1.0/24")]),
+            Environment(name: "a", addresses: [prefix("10.10.2.0/24")]),
+            Environment(name: "c", addresses: [prefix("10.10.3.0/24")]),
+        ])
+        let image = try reader(first)
+        var ids = EnvironmentIDs()
+        for environment in try image.environments() { ids.byName[environment.name] = environment.id }
+        #expect(ids.byName == ["b": 0, "a": 1, "c": 2])
+
+        // "a" goes but an attachment refers to it; "b" goes for good, and its id is given on.
+        ids.referenced = [1]
+        let second = policy([
+            Environment(name: "d", addresses: [prefix("10.10.4.0/24")]),
+            Environment(name: "c", addresses: [prefix("10.10.3.0/24")]),
+            Environment(name: "e", addresses: [prefix("10.10.5.0/24")]),
+        ])
+        let next = try reader(second, ids: ids)
+        #expect(try next.environment(named: "d")?.id == 0)
+        #expect(try next.environment(named: "c")?.id == 2)
+        #expect(try next.environment(named: "e")?.id == 3)
+        #expect(try next.environment(id: 1) == nil)
+        #expect(try next.environment(named: "a") == nil)
+
+        // And when "a" comes back, it is what it was.
+        let third = try reader(first, ids: ids)
+        #expect(try third.environment(named: "a")?.id == 1)
+    }
+
+    @Test func `an unused id is all zero`() throws {
+        let ids = EnvironmentIDs(byName: ["a": 9], referenced: [3])
+        let policy = policy([Environment(name: "a", addresses: [prefix("10.10.0.0/24")])])
+        let image = try PolicyImage(compiling: policy, text: "", host: HostView(), ids: ids)
+        let reader = try PolicyImageReader(image)
+        #expect(reader.environmentCount == 10)
+        // Eight records of 32 words a page, and the header's sixth word says where they begin.
+        let header = try #require(image.page(0))
+        let first = try #require(image.page(header[5]))
+        #expect(first.allSatisfy { $0 == 0 })
+        #expect(try reader.environments().map(\.id) == [9])
+    }
+
+    @Test func `every name is found and no other`() throws {
+        let names = (0..<1000).map { "env-\($0)" } + ["A", "a", "Z", "z", "a.b", "a-b", "a_b"]
+        let environments = names.enumerated().map { number, name in
+            Environment(
+                name: name,
+                addresses: [IPv4Prefix(holding: IPv4Address(rawValue: 0x0a0a_0000 + UInt32(number)), length: 32)])
+        }
+        let image = try reader(policy(environments))
+        for (id, name) in names.enumerated() { #expect(try image.environment(named: name)?.id == UInt32(id)) }
+        for name in ["", "env-", "env-1000", "B", "a.", "zz"] { #expect(try image.environment(named: name) == nil) }
+    }
+
+    @Test func `the file and its name are kept`() throws {
+        var policy = policy([])
+        let text = String(repeating: "# ümläut und mehr\n", count: 500)
+        #expect(try reader(policy, text: text).text() == text)
+        #expect(try reader(policy, text: "").text().isEmpty)
+        #expect(try reader(policy).source == "policy.yaml")
+        policy.source = String(repeating: "x", count: 400)
+        #expect(try reader(policy).source == String(repeating: "x", count: 255))
+    }
+
+    @Test func `ports that touch or overlap become one rule`() throws {
+        let ports = (0..<200).map { (number: UInt16) in
+            let first = 1000 + number * 2
+            return PortRule(.tcp, first...first + 1)
+        }
+        let image = try reader(
+            policy([
+                Environment(
+                    name: "a", addresses: [prefix("10.10.1.0/24")], permits: [Permit(to: "b", ports: ports)]),
+                Environment(name: "b", addresses: [prefix("10.10.2.0/24")]),
+            ]))
+        let list = try #require(try image.permit(from: 0, to: .environment(1)))
+        #expect(
+            try image.list(list) == [PolicyImageReader.Rule(transport: 6, ports: 1000...1399, allows: true)])
+        #expect(try image.permit(from: 1, to: .environment(0)) == nil)
+    }
+
+    @Test func `permits between the same two are one`() throws {
+        let image = try reader(
+            policy([
+                Environment(
+                    name: "a", addresses: [prefix("10.10.1.0/24")],
+                    permits: [
+                        Permit(to: "b", ports: [PortRule(.tcp, 80...80)]), Permit(to: "b", ports: [PortRule(.udp, 53...53)]),
+                    ]), Environment(name: "b", addresses: [prefix("10.10.2.0/24")]),
+            ]))
+        #expect(try image.permits().count == 1)
+        #expect(try image.permits(from: 0, to: 1, at: address("10.10.2.9"), .tcp, 80))
+        #expect(try image.permits(from: 0, to: 1, at: address("10.10.2.9"), .udp, 53))
+        #expect(try !image.permits(from: 0, to: 1, at: address("10.10.2.9"), .udp, 80))
+    }
+
+    @Test func `a permit to an application covers its address only`() throws {
+        let image = try reader(
+            policy(
+                [
+                    Environment(
+                        name: "a", addresses: [prefix("10.10.1.0/24")],
+                        permits: [Permit(to: "b", application: "db"), Permit(to: "b", application: "later")]),
+                    Environment(name: "b", addresses: [prefix("10.10.2.0/24")]),
+                ],
+                applications: [
+                    Application(name: "db", environment: "b", address: address("10.10.2.5")),
+                    Application(name: "later", environment: "b", address: nil),
+                ]))
+        #expect(try image.permits().map(\.to) == [.address(address("10.10.2.5"))])
+        #expect(try image.permits(from: 0, to: 1, at: address("10.10.2.5"), .tcp, 5432))
+        #expect(try !image.permits(from: 0, to: 1, at: address("10.10.2.6"), .tcp, 5432))
+    }
+
+    @Test func `equal lists are kept once`() throws {
+        var table = RuleTable()
+        var one = Traffic.none
+        one.insert(PortRule(.tcp, 80...80))
+        one.insert(PortRule(.tcp, 443...443))
+        var other = Traffic.none
+        other.insert(PortRule(.tcp, 443...443))
+        other.insert(PortRule(.tcp, 80...80))
+        #expect(try table.list(one, source: "", line: nil) == table.list(other, source: "", line: nil))
+        #expect(table.rules.count == 4)
+        #expect(try table.list(.none, source: "", line: nil) == 0)
+        #expect(try table.list(.all, source: "", line: nil) == 1)
+    }
+
+    @Test func `too many port ranges name the line`() {
+        let ports = (0..<65).map { (number: UInt16) in
+            let port = 1000 + number * 2
+            return PortRule(.tcp, port...port)
+        }
+        let policy = policy([
+            Environment(
+                name: "a", addresses: [prefix("10.10.1.0/24")], permits: [Permit(to: "b", ports: ports, line: 17)]),
+            Environment(name: "b", addresses: [prefix("10.10.2.0/24")]),
+        ])
+        let error = #expect(throws: PolicyImageError.self) { try reader(policy) }
+        #expect(error?.problem == .rules(count: 65, most: 64))
+        #expect(error?.description.hasPrefix("policy.yaml:17: ") == true)
+    }
+
+    @Test func `what does not fit is refused`() throws {
+        let long = String(repeating: "n", count: 64)
+        #expect(throws: PolicyImageError.self) {
+            try reader(policy([Environment(name: long, addresses: [prefix("10.10.1.0/24")])]))
+        }
+        #expect(throws: PolicyImageError.self) {
+            try reader(
+                policy([
+                    Environment(name: "a", addresses: [prefix("10.10.1.0/24")]),
+                    Environment(name: "a", addresses: [prefix("10.10.2.0/24")]),
+                ]))
+        }
+        #expect(throws: PolicyImageError.self) {
+            try reader(
+                policy([Environment(name: "a", addresses: [prefix("10.10.1.0/24")], permits: [Permit(to: "nobody")])]))
+        }
+        let interfaces = Dictionary(uniqueKeysWithValues: (1...17).map { ("eth\($0)", UInt32($0)) })
+        #expect(throws: PolicyImageError.self) { try reader(policy([]), host: HostView(interfaces: interfaces)) }
+    }
+
+    @Test func `an image of another version is refused`() throws {
+        var image = try PolicyImage(compiling: policy([]), text: "", host: HostView())
+        image.words[1] += 1
+        #expect(throws: BPFError.self) { try PolicyImageReader(image) }
+    }
+
+    @Test func `environments that say the same share a table`() throws {
+        let remote = { (line: Int) in
+            RemotePolicy(otherwise: false, rules: [RemoteRule(prefix: prefix("192.0.2.0/24"), allows: true, line: line)])
+        }
+        let image = try reader(
+            policy([
+                Environment(name: "a", addresses: [prefix("10.10.1.0/24")], remoteIn: remote(1), remoteOut: remote(2)),
+                Environment(name: "b", addresses: [prefix("10.10.2.0/24")], remoteIn: remote(3)),
+            ]))
+        let a = try #require(try image.environment(named: "a"))
+        let b = try #require(try image.environment(named: "b"))
+        #expect(a.remoteIn == a.remoteOut)
+        #expect(a.remoteIn == b.remoteIn)
+        #expect(a.remoteIn != b.remoteOut)
+    }
+
+    @Test func `ten thousand environments with a million addresses compile in seconds`() throws {
+        let environments = (0..<10_000).map { (number: UInt32) in
+            let addresses = (0..<100).map { (offset: UInt32) in
+                IPv4Prefix(holding: IPv4Address(rawValue: 0x0a00_0000 + offset * 10_000 + number), length: 32)
+            }
+            let port = UInt16(number)
+            let permit = Permit(to: "env-\((number + 1) % 10_000)", ports: [PortRule(.tcp, port...port)])
+            return Environment(name: "env-\(number)", addresses: addresses, permits: [permit])
+        }
+        let policy = Policy(addressSpace: [prefix("10.0.0.0/8")], environments: environments)
+        let clock = ContinuousClock()
+        var compiled: PolicyImageReader?
+        let time = try clock.measure { compiled = try reader(policy) }
+        // A release build needs a twentieth of a debug one.
+        #expect(time < .seconds(30))
+        let image = try #require(compiled)
+        let owner = try image.owner(of: IPv4Address(rawValue: 0x0a00_0000 + 123_456))
+        #expect(owner == .environment(3456, reserved: false))
+        #expect(try image.environment(named: "env-9999")?.id == 9999)
+        #expect(try image.permits(from: 9999, to: 0, at: address("10.0.0.0"), .tcp, 9999))
+        #expect(try !image.permits(from: 9999, to: 1, at: address("10.0.0.1"), .tcp, 9999))
+    }
+}

@@ -1,0 +1,257 @@
+import Glibc
+import PolicyModel
+import Testing
+
+@testable import VNEHost
+
+/// Bytes from hexadecimal; blanks and line ends are for the eye.
+private func bytes(_ hex: String) -> [UInt8] {
+    let digits = hex.utf8.filter { $0 != 32 && $0 != 10 }
+    return stride(from: 0, to: digits.count - 1, by: 2).compactMap {
+        UInt8(String(decoding: digits[$0...$0 + 1], as: UTF8.self), radix: 16)
+    }
+}
+
+/// Answers requests from a script, and keeps what was sent.
+private final class ScriptedSocket: NetlinkSocket {
+    var sent: [[UInt8]] = []
+    var answers: [[UInt8]]
+
+    init(_ answers: [[UInt8]]) {
+        self.answers = answers
+    }
+
+    func send(_ datagram: [UInt8]) {
+        sent.append(datagram)
+    }
+
+    func receive() throws(HostError) -> [UInt8] {
+        guard !answers.isEmpty else { throw HostError(.failed, "receive", "nothing") }
+        return answers.removeFirst()
+    }
+}
+
+/// Requests byte for byte, as a little-endian host sends them.
+@Suite struct NetlinkRequestTests {
+    @Test func `asking for an interface by name`() {
+        #expect(
+            Rtnetlink.linkRequest(named: "vne0").bytes(sequence: 1)
+                == bytes(
+                    """
+                    2c000000 1200 0500 01000000 00000000
+                    00 00 0000 00000000 00000000 00000000
+                    0900 0300 766e6530 00 000000
+                    """))
+    }
+
+    @Test func `making a dummy interface that is up`() {
+        // nlmsghdr (RTM_NEWLINK, REQUEST|ACK|EXCL|CREATE), ifinfomsg (IFF_UP in flags and change), IFLA_IFNAME with its
+        // padding, IFLA_LINKINFO that holds IFLA_INFO_KIND.
+        #expect(
+            Rtnetlink.addDummyRequest(named: "vne0").bytes(sequence: 7)
+                == bytes(
+                    """
+                    3c000000 1000 0506 07000000 00000000
+                    00 00 0000 00000000 01000000 01000000
+                    0900 0300 766e6530 00 000000
+                    1000 1200 0900 0100 64756d6d79 000000
+                    """))
+    }
+
+    @Test func `removing an interface by its index`() {
+        #expect(
+            Rtnetlink.removeLinkRequest(5).bytes(sequence: 2)
+                == bytes("20000000 1100 0500 02000000 00000000  00 00 0000 05000000 00000000 00000000"))
+    }
+
+    @Test func `bringing an interface up`() {
+        #expect(
+            Rtnetlink.bringUpRequest(1).bytes(sequence: 2)
+                == bytes("20000000 1000 0500 02000000 00000000  00 00 0000 01000000 01000000 01000000"))
+    }
+
+    @Test func `adding an IPv4 address: link scope, never preferred, labelled`() {
+        // nlmsghdr (RTM_NEWADDR), ifaddrmsg (AF_INET, /32, RT_SCOPE_LINK, index 1), IFA_LOCAL, IFA_ADDRESS, IFA_LABEL
+        // "lo:vne0", IFA_CACHEINFO (preferred 0, valid forever).
+        #expect(
+            Rtnetlink.addAddressRequest([10, 10, 2, 1], to: 1, label: "lo:vne0").bytes(sequence: 3)
+                == bytes(
+                    """
+                    48000000 1400 0506 03000000 00000000
+                    02 20 00 fd 01000000
+                    0800 0200 0a0a0201
+                    0800 0100 0a0a0201
+                    0c00 0300 6c6f3a766e653000
+                    1400 0600 00000000 ffffffff 00000000 00000000
+                    """))
+    }
+
+    @Test func `adding an IPv6 address: no duplicate address detection, no label`() {
+        let address: [UInt8] = [0xfd, 0x56, 0x4e, 0x45, 1, 2, 3, 4, 0, 0, 0, 0, 10, 10, 2, 1]
+        #expect(
+            Rtnetlink.addAddressRequest(address, to: 1, label: "lo:vne0").bytes(sequence: 3)
+                == bytes(
+                    """
+                    54000000 1400 0506 03000000 00000000
+                    0a 80 02 00 01000000
+                    1400 0200 fd564e45 01020304 00000000 0a0a0201
+                    1400 0100 fd564e45 01020304 00000000 0a0a0201
+                    1400 0600 00000000 ffffffff 00000000 00000000
+                    """))
+    }
+
+    @Test func `removing an IPv4 address`() {
+        #expect(
+            Rtnetlink.removeAddressRequest([10, 10, 2, 1], from: 1).bytes(sequence: 4)
+                == bytes(
+                    """
+                    28000000 1500 0500 04000000 00000000
+                    02 20 00 00 01000000
+                    0800 0200 0a0a0201
+                    0800 0100 0a0a0201
+                    """))
+    }
+
+    @Test func `listing addresses`() {
+        #expect(
+            Rtnetlink.addressesRequest(family: AF_INET).bytes(sequence: 1)
+                == bytes("18000000 1600 0103 01000000 00000000  02 00 00 00 00000000"))
+    }
+
+    @Test func `listing sockets in every state`() {
+        #expect(
+            SocketDiagnostics.dumpRequest(family: AF_INET, .udp).bytes(sequence: 1)
+                == bytes("48000000 1400 0103 01000000 00000000  02 11 00 00 ffffffff")
+                + [UInt8](repeating: 0, count: 48))
+    }
+
+    @Test func `closing a socket: ports and addresses in network order, the cookie's lower half first`() {
+        let socket = ObservedSocket(
+            family: 2, transport: .tcp, cookie: 0x0102_0304_0506_0708, state: 1, local: IPv4Address("10.0.0.1"),
+            localPort: 80, remote: IPv4Address("10.0.0.2"), remotePort: 0x1234, cgroupID: 0, inode: 0, interface: 3)
+        #expect(
+            SocketDiagnostics.destroyRequest(
+                family: 2, .tcp, identity: SocketDiagnostics.identity(ofIPv4: socket)
+            ).bytes(sequence: 9)
+                == bytes(
+                    """
+                    48000000 1500 0500 09000000 00000000
+                    02 06 00 00 ffffffff
+                    0050 1234
+                    0a000001 00000000 00000000 00000000
+                    0a000002 00000000 00000000 00000000
+                    03000000 08070605 04030201
+                    """))
+    }
+}
+
+@Suite struct NetlinkAnswerTests {
+    @Test func `an interface is read with its kind`() throws {
+        let reply = try #require(
+            try NetlinkReply.split(
+                bytes(
+                    """
+                    3c000000 1000 0000 01000000 00000000
+                    00 00 0100 04000000 c3000000 00000000
+                    0900 0300 766e6530 00 000000
+                    1000 1280 0a00 0100 64756d6d7900 0000
+                    """)
+            ).first)
+        #expect(NetworkLink(reply) == NetworkLink(index: 4, name: "vne0", isUp: true, kind: "dummy"))
+    }
+
+    @Test func `an address is read with its broadcast and label`() throws {
+        let reply = try #require(
+            try NetlinkReply.split(
+                bytes(
+                    """
+                    3c000000 1400 0200 01000000 00000000
+                    02 18 80 00 02000000
+                    0800 0100 c0000202
+                    0800 0200 c0000202
+                    0800 0400 c00002ff
+                    0900 0300 65746830 00 000000
+                    """)
+            ).first)
+        #expect(
+            InterfaceAddress(reply)
+                == InterfaceAddress(
+                    family: 2, prefixLength: 24, scope: 0, link: 2, bytes: [192, 0, 2, 2], prefixBytes: [192, 0, 2, 2],
+                    broadcast: [192, 0, 2, 255], label: "eth0"))
+    }
+
+    @Test func `an IPv4-mapped socket is read as its IPv4 one, with its cgroup`() throws {
+        let mapped = "00000000 00000000 0000ffff"
+        let reply = try #require(
+            try NetlinkReply.split(
+                bytes(
+                    """
+                    64000000 1400 0200 01000000 00000000
+                    0a 01 00 00 0050 1234
+                    \(mapped) 0a000001
+                    \(mapped) 0a000002
+                    03000000 08070605 04030201
+                    00000000 00000000 00000000 00000000 2a000000
+                    0c00 1500 3900000000000000
+                    """)
+            ).first)
+        let socket = try #require(ObservedSocket(reply, .tcp))
+        #expect(socket.local == IPv4Address("10.0.0.1") && socket.localPort == 80)
+        #expect(socket.remote == IPv4Address("10.0.0.2") && socket.remotePort == 0x1234)
+        #expect(socket.cgroupID == 0x39 && socket.inode == 42 && socket.interface == 3)
+        #expect(socket.cookie == 0x0102_0304_0506_0708)
+        #expect(socket.summary == "tcp 10.0.0.1:80 -> 10.0.0.2:4660")
+    }
+
+    @Test func `a refusal comes with the kernel's own sentence`() throws {
+        // NLMSG_ERROR, CAPPED|ACK_TLVS: -EEXIST, the request's header, NLMSGERR_ATTR_MSG "no".
+        let socket = ScriptedSocket([
+            bytes(
+                """
+                2c000000 0200 0003 01000000 00000000
+                efffffff 20000000 1100 0500 01000000 00000000
+                0700 0100 6e6f00 00
+                """)
+        ])
+        let answer = try NetlinkSession(socket).exchange(Rtnetlink.removeLinkRequest(5))
+        #expect(answer.code == EEXIST)
+        #expect(answer.text == "no")
+    }
+
+    @Test func `answers to an earlier request are passed over`() throws {
+        let socket = ScriptedSocket([
+            bytes("24000000 0200 0000 63000000 00000000  ffffffff 20000000 1100 0500 63000000 00000000"),
+            bytes("24000000 0200 0000 01000000 00000000  00000000 20000000 1100 0500 01000000 00000000"),
+        ])
+        #expect(try NetlinkSession(socket).exchange(Rtnetlink.removeLinkRequest(5)).code == 0)
+    }
+
+    @Test func `a dump that a change interrupted is begun anew`() throws {
+        let socket = ScriptedSocket([
+            bytes("14000000 0300 1200 01000000 00000000 00000000"),
+            bytes("14000000 0300 0200 02000000 00000000 00000000"),
+        ])
+        #expect(try NetlinkSession(socket).exchange(Rtnetlink.addressesRequest(family: AF_INET)).code == 0)
+        #expect(socket.sent.count == 2)
+    }
+
+    @Test func `a dump that never settles is an error`() {
+        let socket = ScriptedSocket(
+            (1...8).map { bytes("14000000 0300 1200 0\($0)000000 00000000 00000000") })
+        #expect(throws: HostError.self) {
+            try NetlinkSession(socket).exchange(Rtnetlink.addressesRequest(family: AF_INET))
+        }
+    }
+
+    @Test func `a length that leads out of the datagram is an error`() {
+        #expect(throws: HostError.self) {
+            try NetlinkReply.split(bytes("ff000000 0300 0200 01000000 00000000"))
+        }
+        #expect(throws: HostError.self) { try NetlinkReply.split([1, 2, 3]) }
+    }
+
+    @Test func `an attribute that is cut short is left out`() {
+        #expect(NetlinkReply.attributes(bytes("0800 0100 0a0b0c0d 0800 0200 0a0b")[...]).keys.sorted() == [1])
+        #expect(NetlinkReply.attributes(bytes("0300 0100")[...]).isEmpty)
+    }
+}

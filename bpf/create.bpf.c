@@ -1,0 +1,31 @@
+/* SPDX-License-Identifier: (GPL-2.0-only OR BSD-2-Clause) */
+/*
+ * Making a socket: only families and protocols that the other hooks cover whole. Refused with EPERM.
+ */
+#include "socket.bpf.h"
+
+static __always_inline __u32 vne_created_protocol(const struct bpf_sock *ctx)
+{
+	if (ctx->family != VNE_AF_INET && ctx->family != VNE_AF_INET6)
+		return 0;
+	if (ctx->type == VNE_SOCK_STREAM && (ctx->protocol == VNE_TCP || ctx->protocol == VNE_MPTCP))
+		return VNE_TCP;
+	if (ctx->type == VNE_SOCK_DGRAM && ctx->protocol == VNE_UDP)
+		return VNE_UDP;
+	if (ctx->type == VNE_SOCK_DGRAM && ctx->protocol == VNE_ICMP && ctx->family == VNE_AF_INET)
+		return VNE_ICMP;
+	return 0;
+}
+
+SEC("cgroup/sock_create")
+int vne_create(struct bpf_sock *ctx)
+{
+	struct vne_attempt attempt = { .protocol = ctx->protocol };
+	struct vne_judge judge;
+	int reason = vne_socket_prepare(&judge, ctx);
+
+	if (reason == VNE_REASON_PERMITTED_USE &&
+	    !(judge.environment->protocols & vne_protocol_bit(vne_created_protocol(ctx))))
+		reason = VNE_REASON_PROTOCOL;
+	return vne_socket_conclude(&judge, VNE_HOOK_CREATE, reason, &attempt);
+}

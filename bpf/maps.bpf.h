@@ -1,0 +1,96 @@
+/* SPDX-License-Identifier: (GPL-2.0-only OR BSD-2-Clause) */
+/*
+ * The maps that all hooks share. Each is pinned once per instance; maps.bpf.c defines them.
+ *
+ * Names are what a stranger reads in `bpftool map`, so they are words, not abbreviations.
+ */
+#ifndef VNE_MAPS_BPF_H
+#define VNE_MAPS_BPF_H
+
+#include <linux/bpf.h>
+#include <bpf/bpf_helpers.h>
+#include "vne_abi.h"
+
+/* A policy image; replaced as a whole by one update of `policy`. */
+struct vne_image_map {
+	__uint(type, BPF_MAP_TYPE_ARRAY);
+	__uint(max_entries, 1);
+	__uint(map_flags, BPF_F_INNER_MAP | BPF_F_MMAPABLE);
+	__uint(key_size, sizeof(__u32));
+	__uint(value_size, sizeof(struct vne_page));
+};
+
+struct vne_policy_map {
+	__uint(type, BPF_MAP_TYPE_ARRAY_OF_MAPS);
+	__uint(max_entries, 1);
+	__type(key, __u32);
+	__array(values, struct vne_image_map);
+};
+
+/* What the programs know of the application whose cgroup they are attached to. */
+struct vne_attachment_map {
+	__uint(type, BPF_MAP_TYPE_CGROUP_STORAGE);
+	__type(key, __u64);
+	__type(value, struct vne_attachment);
+};
+
+struct vne_counters_map {
+	__uint(type, BPF_MAP_TYPE_PERCPU_CGROUP_STORAGE);
+	__type(key, __u64);
+	__type(value, struct vne_counters);
+};
+
+/* Application addresses of this host; read in handshakes and for datagrams over loopback only. */
+struct vne_owner_map {
+	__uint(type, BPF_MAP_TYPE_HASH);
+	__uint(max_entries, 65536);
+	__uint(map_flags, BPF_F_NO_PREALLOC);
+	__type(key, __u32);
+	__type(value, struct vne_owner);
+};
+
+/* Never read by a program: what the commands remember of an application. */
+struct vne_application_map {
+	__uint(type, BPF_MAP_TYPE_HASH);
+	__uint(max_entries, 65536);
+	__uint(map_flags, BPF_F_NO_PREALLOC);
+	__type(key, __u64);
+	__type(value, struct vne_application);
+};
+
+struct vne_handshake_map {
+	__uint(type, BPF_MAP_TYPE_ARRAY);
+	__uint(max_entries, VNE_HANDSHAKES);
+	__type(key, __u32);
+	__type(value, struct vne_handshake);
+};
+
+struct vne_instance_map {
+	__uint(type, BPF_MAP_TYPE_ARRAY);
+	__uint(max_entries, 1);
+	__type(key, __u32);
+	__type(value, struct vne_instance);
+};
+
+struct vne_denials_map {
+	__uint(type, BPF_MAP_TYPE_RINGBUF);
+	__uint(max_entries, 256 * 1024);
+};
+
+/* Sockets that asked for a wildcard and were bound to the application address: getsockname says the wildcard. */
+struct vne_wildcard_map {
+	__uint(type, BPF_MAP_TYPE_SK_STORAGE);
+	__uint(map_flags, BPF_F_NO_PREALLOC);
+	__type(key, int);
+	__type(value, __u32);
+};
+
+extern struct vne_policy_map policy SEC(".maps");
+extern struct vne_attachment_map attachment SEC(".maps");
+extern struct vne_counters_map counters SEC(".maps");
+extern struct vne_owner_map owner SEC(".maps");
+extern struct vne_handshake_map handshake SEC(".maps");
+extern struct vne_denials_map denials SEC(".maps");
+extern struct vne_wildcard_map wildcard SEC(".maps");
+
+#endif

@@ -1,0 +1,46 @@
+/* SPDX-License-Identifier: (GPL-2.0-only OR BSD-2-Clause) */
+/*
+ * Test-only: runs the decision of ../decision.bpf.h on attempts that a test writes as a packet's bytes, so that tens of
+ * thousands can be held to Policy.verdict. Answers with the reason.
+ */
+#include <linux/pkt_cls.h>
+#include "../decision.bpf.h"
+
+/* What the test asks, in a packet's bytes. */
+struct vne_test_question {
+	struct vne_attempt attempt;
+	__u32 incoming;
+	/* Index of the asking application in `asking`. */
+	__u32 application;
+	/* The sender does not have the address that it claims. */
+	__u32 foreign_sender;
+	__u32 reserved;
+};
+
+struct {
+	__uint(type, BPF_MAP_TYPE_ARRAY);
+	__uint(max_entries, 64);
+	__type(key, __u32);
+	__type(value, struct vne_attachment);
+} asking SEC(".maps");
+
+SEC("tc")
+int vne_decide(struct __sk_buff *skb)
+{
+	struct vne_test_question question;
+	struct vne_attachment *application;
+	struct vne_judge judge;
+	int reason;
+
+	if (bpf_skb_load_bytes(skb, 0, &question, sizeof(question)))
+		return VNE_REASON_MALFORMED;
+	application = bpf_map_lookup_elem(&asking, &question.application);
+	if (!application || !vne_judge_prepare(&judge, application))
+		return VNE_REASON_UNCONFIGURED;
+	if (!question.incoming)
+		return vne_decide_outgoing(&judge, &question.attempt);
+	reason = vne_decide_incoming(&judge, &question.attempt);
+	if (question.foreign_sender && vne_sender_matters(&judge, &question.attempt, reason))
+		return vne_foreign_sender_reason(&judge, &question.attempt);
+	return reason;
+}
