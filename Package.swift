@@ -17,7 +17,7 @@ let package = Package(
         .executable(name: "vne-agent", targets: ["vne-agent"])
     ],
     dependencies: [
-        .package(url: "https://github.com/apple/swift-argument-parser", from: "1.8.0"),
+        .package(url: "https://github.com/apple/swift-argument-parser", from: "1.8.0")
     ],
     targets: [
         // The kernel half, compiled by `make bpf`, carried as bytes, with the header that both halves share.

@@ -261,34 +261,28 @@ static __always_inline int vne_decide_incoming(struct vne_judge *judge, const st
 	}
 }
 
-static __always_inline int vne_is_handshake(const struct vne_attempt *attempt)
-{
-	return !(attempt->flags & VNE_ATTEMPT_ANSWERS) || attempt->flags & VNE_ATTEMPT_ACCEPTS;
-}
-
 /*
  * Whether it makes a difference who sent a packet of this host that claims a source in the address space. A process
  * that is not the application with that address is judged as the host, so the sender is looked up only where that gives
- * another verdict; a SYN-ACK always matters, as a daemon of the host never answers on an application address. Later
- * segments of TCP belong to a handshake that was judged, and an echo reply has no sender but the kernel.
+ * another verdict. A SYN-ACK always matters, as a daemon of the host never answers on an application address. A later
+ * segment of TCP belongs to a handshake that was judged, so only what would lift a denial matters. An echo reply has no
+ * sender but the kernel.
  */
 static __always_inline int vne_sender_matters(const struct vne_judge *judge, const struct vne_attempt *attempt,
 					      int reason)
 {
-	int allowed = reason < VNE_REASON_FIRST_DENIAL;
+	int allowed = reason < VNE_REASON_FIRST_DENIAL, host = !!(judge->environment->flags & VNE_ENVIRONMENT_HOST);
 
 	if (attempt->interface != VNE_LOOPBACK_INTERFACE || attempt->protocol == VNE_ICMP)
 		return 0;
 	if (reason != VNE_REASON_OWN_ENVIRONMENT && reason != VNE_REASON_PERMIT && reason != VNE_REASON_ANSWER &&
 	    reason != VNE_REASON_OTHER_ENVIRONMENT && reason != VNE_REASON_UNASSIGNED)
 		return 0;
-	if (attempt->protocol == VNE_TCP) {
-		if (!vne_is_handshake(attempt))
-			return 0;
-		if (attempt->flags & VNE_ATTEMPT_ACCEPTS)
-			return allowed;
-	}
-	return allowed != !!(judge->environment->flags & VNE_ENVIRONMENT_HOST);
+	if (attempt->protocol == VNE_TCP && attempt->flags & VNE_ATTEMPT_ACCEPTS)
+		return allowed;
+	if (attempt->protocol == VNE_TCP && attempt->flags & VNE_ATTEMPT_ANSWERS)
+		return !allowed && host;
+	return allowed != host;
 }
 
 /* The decision about a packet whose sender does not have the address that it claims. */

@@ -135,16 +135,18 @@ private struct Decision {
         return other == environment.name ? Finding(.ownEnvironment) : incoming(packet, from: other)
     }
 
-    /// A process of this host that is not the application whose address it uses is judged as the host. Who sent a packet
-    /// only counts where a flow begins (TCP's later segments belong to a handshake that was judged, an echo reply comes
-    /// from the kernel), and where both judgements agree the one about the address stands.
+    /// A process of this host that is not the application whose address it uses is judged as the host; where both
+    /// judgements agree, the one about the address stands. A later segment of TCP belongs to a handshake that was judged,
+    /// so its sender can only lift a denial, and an echo reply comes from the kernel.
     private func judgedBySender(_ packet: Incoming, member: Finding) -> Finding {
-        let accepts = packet.transport == .tcp && packet.acceptsFlow
-        let begins = packet.transport == .udp || (packet.transport == .tcp && packet.opensFlow) || accepts
-        guard packet.arrival == .thisHost, !packet.senderOwnsSource, begins else { return member }
-        // A daemon of the host never answers on an application address.
-        if accepts { return member.reason.allows ? Finding(.forged) : member }
-        return member.reason.allows == environment.host ? member : judgedAsHost
+        guard packet.arrival == .thisHost, !packet.senderOwnsSource, packet.transport != .ping else { return member }
+        let allowed = member.reason.allows
+        if packet.transport == .tcp, packet.acceptsFlow {
+            // A daemon of the host never answers on an application address.
+            return allowed ? Finding(.forged) : member
+        }
+        if packet.transport == .tcp, !packet.opensFlow, allowed { return member }
+        return allowed == environment.host ? member : judgedAsHost
     }
 
     /// From another environment.

@@ -152,7 +152,8 @@ public struct Permit: Hashable, Sendable {
     public var line: Int
 
     /// A permit from its parts.
-    public init(to environment: String, application: String? = nil, ports: [PortRule] = [PortRule(nil)], line: Int = 0) {
+    public init(to environment: String, application: String? = nil, ports: [PortRule] = [PortRule(nil)], line: Int = 0)
+    {
         self.environment = environment
         self.application = application
         self.ports = ports

@@ -136,16 +136,30 @@ extension Agent {
                 }
             }
         }
-        for case .attach(let application) in plan.changes {
-            guard let cgroup = application.cgroup else { continue }
-            trying(application.name) { () throws(AgentError) in
-                report.attached.append(
-                    try attach(application, of: policy, cgroup: cgroup, requireClean: false, ground: try observe()))
-            }
-        }
+        attachNew(plan, policy: policy, report: &report)
         for case .setEgress(let name, on: false) in plan.changes {
             guard let application = applications[name] else { continue }
             trying(name) { () throws(AgentError) in applications[name] = try setEgress(false, of: application) }
+        }
+    }
+
+    /// Attaches what the plan says. The host is looked at once: what one attachment changes is known to the next.
+    private func attachNew(_ plan: Plan, policy: Policy, report: inout ApplyReport) {
+        var ground: Ground?
+        for case .attach(let application) in plan.changes {
+            guard let cgroup = application.cgroup else { continue }
+            do throws(AgentError) {
+                var known = if let ground { ground } else { try observe() }
+                let attached = try attach(
+                    application, of: policy, cgroup: cgroup, requireClean: false, ground: known)
+                known.applications.append(attached.application)
+                known.interfaceAddresses.insert(attached.application.address)
+                ground = known
+                report.attached.append(attached)
+            } catch {
+                ground = nil
+                report.failures.append(ApplyReport.Failure(application: application.name, error: error))
+            }
         }
     }
 

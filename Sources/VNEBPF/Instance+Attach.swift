@@ -51,7 +51,8 @@ extension Instance {
     public func open(_ application: AttachedApplication) throws(BPFError) {
         try requireExclusive()
         let records = try map(.application)
-        guard let recorded = try self.application(application.cgroupID, in: records.handle), recorded.state != .detaching,
+        guard let recorded = try self.application(application.cgroupID, in: records.handle),
+            recorded.state != .detaching,
             recorded.name == application.name, recorded.address == application.address
         else { throw .notAttached(application.name) }
         if whole?.cgroupID != application.cgroupID || whole?.egress != application.egress {
@@ -91,9 +92,9 @@ extension Instance {
         if let judged, judged.address != leaving.address.rawValue {
             try release(IPv4Address(rawValue: judged.address), of: leaving.cgroupID)
         }
+        // The record goes last: for as long as it is there, the next command finds what is left to do.
+        if recorded != nil { try BPFFileSystem.removeDirectory(try directory.application(leaving.name)) }
         try records.handle.remove(leaving.cgroupID)
-        let path = try directory.application(leaving.name)
-        if recorded != nil { try BPFFileSystem.removeDirectory(path) }
     }
 
     /// Attaches or detaches the egress hook of an application that is attached, and records which.
@@ -104,7 +105,8 @@ extension Instance {
         whole = nil
         try Self.check(cgroup, of: application)
         let records = try map(.application)
-        guard var recorded = try self.application(application.cgroupID, in: records.handle), recorded.state == .attached else {
+        guard var recorded = try self.application(application.cgroupID, in: records.handle), recorded.state == .attached
+        else {
             throw .notAttached(application.name)
         }
         if egress {

@@ -9,7 +9,8 @@ extension Instance {
     public func deny(_ application: AttachedApplication) throws(BPFError) {
         try requireExclusive()
         let records = try map(.application)
-        guard var recorded = try self.application(application.cgroupID, in: records.handle), recorded.state != .detaching,
+        guard var recorded = try self.application(application.cgroupID, in: records.handle),
+            recorded.state != .detaching,
             recorded.name == application.name
         else { throw .notAttached(application.name) }
         recorded.state = .attaching

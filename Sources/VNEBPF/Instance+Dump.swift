@@ -62,7 +62,10 @@ extension Instance {
             try rawEntries(map, key: UInt64(0), byteCount: Self.byteCountOnAllCPUs(of: vne_counters.self))
         case .owner: try rawEntries(map, key: UInt32(0), byteCount: MemoryLayout<vne_owner>.size)
         case .application: try rawEntries(map, key: UInt64(0), byteCount: MemoryLayout<vne_application>.size)
-        case .handshake: try rawEntries(map, key: UInt32(0), byteCount: MemoryLayout<vne_handshake>.size)
+        case .handshake:
+            // Most of the table is free.
+            try rawEntries(map, key: UInt32(0), byteCount: MemoryLayout<vne_handshake>.size)
+                .filter { $0.value.contains { $0 != 0 } }
         case .instance: try rawEntries(map, key: UInt32(0), byteCount: MemoryLayout<vne_instance>.size)
         case .denials: []
         }
@@ -81,7 +84,9 @@ extension Instance {
     }
 
     private func rawPages() throws(BPFError) -> [RawEntry] {
-        guard let id: UInt32 = try map(.policy).handle.value(of: UInt32(0)), let image = try publishedImage() else { return [] }
+        guard let id: UInt32 = try map(.policy).handle.value(of: UInt32(0)), let image = try publishedImage() else {
+            return []
+        }
         let map = try BPFMap(id: id, name: PinnedMap.policy.rawValue)
         var entries: [RawEntry] = []
         for number in 0..<image.pageCount {

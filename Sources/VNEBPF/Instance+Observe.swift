@@ -107,7 +107,8 @@ extension Instance {
                     flows.append(
                         RecordedFlow(
                             remote: IPv4Address(rawValue: UInt32(key >> 32)),
-                            remotePort: UInt16(truncatingIfNeeded: key >> 16), localPort: UInt16(truncatingIfNeeded: key),
+                            remotePort: UInt16(truncatingIfNeeded: key >> 16),
+                            localPort: UInt16(truncatingIfNeeded: key),
                             incoming: stamp & UInt32(VNE_FLOW_INCOMING) != 0, idle: FlowClock.milliseconds(of: age)))
                 }
             }

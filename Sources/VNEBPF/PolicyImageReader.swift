@@ -174,6 +174,9 @@ public struct PolicyImageReader {
         guard id < header.environment_count else { return nil }
         let record: vne_environment = try record(id, ofPage: header.environment_page)
         guard record.flags & UInt32(VNE_ENVIRONMENT_VALID) != 0 else { return nil }
+        guard record.`self` == id ^ UInt32(VNE_ENVIRONMENT_SELF) else {
+            throw .damagedImage("the record of environment \(id) is that of another one")
+        }
         var protocols: Set<TransportProtocol> = []
         if record.protocols & UInt32(VNE_PROTOCOL_TCP) != 0 { protocols.insert(.tcp) }
         if record.protocols & UInt32(VNE_PROTOCOL_UDP) != 0 { protocols.insert(.udp) }

@@ -212,10 +212,9 @@ answer(results)
             self.assertEqual(self.host.python("web", code, address, "5353", "plain"), "EPERM", address)
 
     def test_audit_records_and_lets_through(self):
-        denials = self.host.json("status")
-        self.assertIn("pilot", str(denials))
         # The other side still enforces: the call goes through here, and the packet is dropped there.
         self.assertEqual(self.tcp("pilot", "10.10.3.2"), "timeout")
+        self.assertGreaterEqual(self.host.counts("pilot", "connect")["other-environment"], 1)
         self.assertEqual(self.tcp("pilot", "127.0.0.1"), "ECONNREFUSED")
         self.assertEqual(self.host.python("pilot", ASK_TCP, "10.10.6.1", "80", "192.0.2.1"), "EADDRNOTAVAIL")
 

@@ -7,7 +7,7 @@ import subprocess
 import time
 import unittest
 
-from world import ASK_TCP, BPFTOOL, Host, MOUNT, TCP_WHO, kernel_objects, run, sweep_once
+from world import ASK_TCP, BPFTOOL, Host, MOUNT, TCP_WHO, kernel_objects, programs_on, run, sweep_once
 
 POLICY = """
 addressSpace: 10.10.0.0/16
@@ -24,8 +24,7 @@ class Lifecycle(unittest.TestCase):
         self.addCleanup(self.host.__exit__)
 
     def programs_on(self, application):
-        listed = json.loads(run(BPFTOOL, "-j", "cgroup", "show", self.host.cgroup / application).stdout or "[]")
-        return sorted(entry["name"] for entry in listed)
+        return sorted(name for _, name in programs_on(self.host.cgroup / application))
 
     def addresses(self):
         links = json.loads(self.host.run(None, "ip", "-json", "-4", "address").stdout)
@@ -42,7 +41,7 @@ class Lifecycle(unittest.TestCase):
         self.assertEqual(self.programs_on("web"), [])
         self.assertNotIn("10.10.2.1", self.addresses())
         self.assertEqual(self.host.python("web", ASK_TCP, "192.0.2.1", "8090"), before)
-        self.assertEqual(self.host.json("list")["applications"], [])
+        self.assertEqual(self.host.applications(), {})
 
     def test_bpftool_and_dump_tell_the_same_story(self):
         self.host.attach("web", "shop", "10.10.2.1")
@@ -52,10 +51,9 @@ class Lifecycle(unittest.TestCase):
         for name in ("web", "bank"):
             programs = self.programs_on(name)
             self.assertEqual(len(programs), 10, tree)
-            application = next(a for a in dumped["applications"] if a["name"] == name)
-            links = application["links"]
-            listed = json.loads(run(BPFTOOL, "-j", "cgroup", "show", self.host.cgroup / name).stdout)
-            self.assertEqual(sorted(link["program"] for link in links), sorted(entry["id"] for entry in listed))
+            hooks = [hook for hook in dumped["hooks"] if hook["application"] == name]
+            listed = [number for number, _ in programs_on(self.host.cgroup / name)]
+            self.assertEqual(sorted(int(hook["prog-id"]) for hook in hooks), sorted(listed))
             for program in programs:
                 self.assertIn(program, tree)
                 self.assertTrue(program.startswith("vne_"))
@@ -72,7 +70,7 @@ class Lifecycle(unittest.TestCase):
             self.assertEqual(self.host.run(None, *command, "sh", "-c", f"exit {status}").returncode, status)
         self.assertEqual(self.host.run(None, *command, "sh", "-c", "kill -TERM $$").returncode, 128 + signal.SIGTERM)
         self.assertEqual(self.host.run(None, *command, "/no/such/program").returncode, 127)
-        self.assertEqual([a["name"] for a in self.host.json("list")["applications"]], ["web"])
+        self.assertEqual(list(self.host.applications()), ["web"])
         self.assertNotIn("10.10.2.9", self.addresses())
 
     def test_exec_passes_signals_on(self):
@@ -95,14 +93,14 @@ class Lifecycle(unittest.TestCase):
         os.kill(child.pid, signal.SIGKILL)
         child.wait()
         time.sleep(0.3)
-        job = next(a for a in self.host.json("list")["applications"] if a["name"] == "job")
+        job = self.host.applications()["job"]
         members = (MOUNT / job["cgroup"] / "cgroup.procs").read_text().split()
         self.assertEqual(len(members), 1, "the program goes on, isolated")
         os.kill(int(members[0]), signal.SIGKILL)
         time.sleep(0.2)
         self.assertNotIn("through", child.stdout.read())
         self.host.attach("web", "shop", "10.10.2.9")
-        self.assertEqual(sorted(a["name"] for a in self.host.json("list")["applications"]), ["bank", "web"])
+        self.assertEqual(sorted(self.host.applications()), ["bank", "web"])
 
     def test_attach_names_processes_with_sockets_from_outside(self):
         self.host.make("web")
@@ -239,7 +237,7 @@ answer(attempt(body))
             other.serve("web", TCP_WHO, "0.0.0.0", "80")
             self.assertEqual(other.python("web", ASK_TCP, "10.10.2.1", "80")[0], "10.10.2.1")
             self.assertEqual(self.host.python("web", ASK_TCP, "10.10.2.1", "80"), "ECONNREFUSED")
-            self.assertEqual(len(self.host.json("list")["applications"]), 1)
+            self.assertEqual(list(self.host.applications()), ["web"])
 
 
 class Residue(unittest.TestCase):

@@ -53,10 +53,16 @@ def setns(path):
             raise OSError(ctypes.get_errno(), f"setns {path}")
 
 
+def programs_on(cgroup):
+    """What bpftool says is attached to a cgroup: id and name of each program."""
+    listed = run(BPFTOOL, "-j", "cgroup", "show", cgroup).stdout.strip()
+    return [(entry["id"], entry["name"]) for entry in json.loads(listed or "[]")]
+
+
 def kernel_objects():
     """How many programs, links and maps of ours the kernel holds, and what is pinned."""
     def named(kind):
-        listed = json.loads(run(BPFTOOL, "-j", kind).stdout or "[]")
+        listed = json.loads(run(BPFTOOL, "-j", kind).stdout.strip() or "[]")
         return sorted(entry["id"] for entry in listed)
     pins = sorted(str(path) for path in Path("/sys/fs/bpf").rglob("*")) if Path("/sys/fs/bpf").exists() else []
     return {"programs": len(named("prog")), "maps": len(named("map")), "links": len(named("link")), "pins": pins,
@@ -178,6 +184,18 @@ class Host:
 
     def json(self, command, *arguments):
         return json.loads(self.agent(command, *arguments, "--json").stdout)
+
+    def applications(self):
+        """What `list` says, by name."""
+        return {application["name"]: application for application in self.json("list")}
+
+    def counts(self, name, hook):
+        """Verdicts of one hook of an application, by reason."""
+        for application in self.json("status")["applications"]:
+            if application["name"] == name:
+                return {count["reason"]: count["count"] for count in application["counters"]["counts"]
+                        if count["hook"] == hook}
+        raise AssertionError(f"{name} is not attached")
 
     def write_policy(self, text):
         path = self.directory / "policy.yaml"

@@ -18,7 +18,8 @@ struct ImageJudge {
         switch attempt {
         case .outgoing(let attempt): try outgoing(attempt)
         case .incoming(let attempt): try incoming(attempt)
-        case .bind(_, let address): address.rawValue == 0 || address == subject.address ? .permittedUse : .foreignAddress
+        case .bind(_, let address):
+            address.rawValue == 0 || address == subject.address ? .permittedUse : .foreignAddress
         case .create(let transport): environment.protocols.contains(transport) ? .permittedUse : .protocol
         }
     }
@@ -83,10 +84,11 @@ struct ImageJudge {
             if case .interface(let index) = attempt.arrival, !image.interfaces.contains(index) { return .forged }
             let member = try member(owner, attempt, answers: answers)
             let accepts = isTCP && attempt.acceptsFlow
-            guard attempt.arrival == .thisHost, !attempt.senderOwnsSource,
-                attempt.transport == .udp || isTCP && attempt.opensFlow || accepts
-            else { return member }
+            guard attempt.arrival == .thisHost, !attempt.senderOwnsSource, attempt.transport != .ping else {
+                return member
+            }
             if accepts { return member.allows ? .forged : member }
+            if isTCP, !attempt.opensFlow, member.allows { return member }
             return member.allows == hostReason.allows ? member : hostReason
         case .multicast, .broadcast: return .malformed
         case .loopback:

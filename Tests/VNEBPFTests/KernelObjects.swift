@@ -2,7 +2,7 @@ import Glibc
 
 @testable import VNEBPF
 
-/// Whether the kernel still has an object. Other suites may run beside this one, so objects are told by id, not counted.
+/// Whether the kernel still has an object. Other suites may run beside this one: objects are told by id, not counted.
 enum KernelObjects {
     /// Whether all of them are gone, within two seconds: the kernel frees what nobody holds a little later.
     static func allGone(maps: [UInt32] = [], links: [UInt32] = [], programs: [UInt32] = []) -> Bool {

@@ -59,7 +59,8 @@ final class KernelWorld {
     /// Removes what test processes left that are no more.
     private static func sweep() {
         func isLeft(_ name: String) -> Bool {
-            guard name.hasPrefix(namePrefix), let process = pid_t(name.dropFirst(namePrefix.count).prefix { $0 != "-" }) else {
+            guard name.hasPrefix(namePrefix), let process = pid_t(name.dropFirst(namePrefix.count).prefix { $0 != "-" })
+            else {
                 return false
             }
             return kill(process, 0) != 0 && errno == ESRCH

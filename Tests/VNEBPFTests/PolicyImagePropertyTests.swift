@@ -38,7 +38,9 @@ import Testing
             var table = RuleTable()
             let list = try table.list(traffic, source: "", line: nil)
             for transport in TransportProtocol.allCases {
-                for port in transport == .ping ? [0] : [0, 1, 2, 21, 22, 23, 52, 53, 54, 80, 81, 82, 5432, 65534, 65535] {
+                for port in transport == .ping
+                    ? [0] : [0, 1, 2, 21, 22, 23, 52, 53, 54, 80, 81, 82, 5432, 65534, 65535]
+                {
                     let expected = steps.last { $0.rule.covers(transport, UInt16(port)) }?.adds ?? start
                     #expect(table.allows(list, transport, UInt16(port)) == expected)
                 }

@@ -31,7 +31,8 @@ func address(_ text: String) -> IPv4Address {
         let policy = Policy(
             addressSpace: [prefix("127.0.0.0/16"), prefix("10.0.0.0/8"), prefix("224.1.0.0/16")],
             environments: [
-                Environment(name: "odd", addresses: [prefix("127.0.3.0/24"), prefix("10.0.0.7"), prefix("224.1.1.0/30")])
+                Environment(
+                    name: "odd", addresses: [prefix("127.0.3.0/24"), prefix("10.0.0.7"), prefix("224.1.1.0/30")])
             ], applications: [Application(name: "one", environment: "odd", address: address("10.0.0.7"))])
         let host = HostView(
             addresses: [address("10.0.0.7"), address("10.0.0.8"), address("192.0.2.1"), address("169.254.0.9")],
@@ -143,7 +144,8 @@ func address(_ text: String) -> IPv4Address {
                 Environment(
                     name: "a", addresses: [prefix("10.10.1.0/24")],
                     permits: [
-                        Permit(to: "b", ports: [PortRule(.tcp, 80...80)]), Permit(to: "b", ports: [PortRule(.udp, 53...53)]),
+                        Permit(to: "b", ports: [PortRule(.tcp, 80...80)]),
+                        Permit(to: "b", ports: [PortRule(.udp, 53...53)]),
                     ]), Environment(name: "b", addresses: [prefix("10.10.2.0/24")]),
             ]))
         #expect(try image.permits().count == 1)
@@ -227,7 +229,8 @@ func address(_ text: String) -> IPv4Address {
 
     @Test func `environments that say the same share a table`() throws {
         let remote = { (line: Int) in
-            RemotePolicy(otherwise: false, rules: [RemoteRule(prefix: prefix("192.0.2.0/24"), allows: true, line: line)])
+            RemotePolicy(
+                otherwise: false, rules: [RemoteRule(prefix: prefix("192.0.2.0/24"), allows: true, line: line)])
         }
         let image = try reader(
             policy([

@@ -1,6 +1,6 @@
 import PolicyModel
 
-/// Random policies that are valid, small enough that random attempts meet their rules, and views of a host to go with them.
+/// Random policies, valid, and small enough that random attempts meet their rules; and views of a host to go with them.
 struct RandomPolicies {
     var generator: SeededGenerator
     private let ports: [UInt16] = [0, 1, 22, 53, 80, 81, 443, 5432, 65535]
@@ -51,7 +51,8 @@ struct RandomPolicies {
     mutating func policy() -> Policy {
         let names = ["shop", "payments", "ops", "lab"]
         let blocks: [[String]] = [
-            ["10.10.0.0/24"], ["10.10.1.0/25", "10.10.1.128/26"], ["10.10.2.1", "10.10.2.2", "10.10.2.3"], ["10.10.3.0/24"],
+            ["10.10.0.0/24"], ["10.10.1.0/25", "10.10.1.128/26"], ["10.10.2.1", "10.10.2.2", "10.10.2.3"],
+            ["10.10.3.0/24"],
         ]
         let applications = [
             Application(name: "web", environment: "shop", address: IPv4Address("10.10.0.1")),
@@ -95,7 +96,8 @@ struct RandomPolicies {
         let peer = coin(0.1) ? IPv4Address(rawValue: 0x7f00_0035) : address()
         guard coin() else {
             return .outgoing(
-                Outgoing(transport, to: peer, port: port, answersFlow: coin(), localPort: transport == .tcp ? other : 0))
+                Outgoing(transport, to: peer, port: port, answersFlow: coin(), localPort: transport == .tcp ? other : 0)
+            )
         }
         let opens = transport != .tcp || coin()
         return .incoming(

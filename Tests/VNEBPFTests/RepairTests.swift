@@ -16,13 +16,16 @@ extension KernelSuite {
         @Test func `an attach that stopped after any hook denies and is finished by the next`() throws {
             let world = try KernelWorld()
             let cgroup = try world.makeCgroup()
-            let instance = try world.open()
-            try world.publish(by: instance)
             let application = world.application(in: cgroup)
             let hooks = CgroupHook.hooks(egress: false)
             for count in 0...hooks.count {
-                try instance.attach(application, cgroup: cgroup.descriptor)
-                for hook in hooks[count...] { try unlink(hook, of: application.name, in: instance) }
+                do {
+                    let killed = try world.open()
+                    if count == 0 { try world.publish(by: killed) }
+                    try killed.attach(application, cgroup: cgroup.descriptor)
+                    for hook in hooks[count...] { try unlink(hook, of: application.name, in: killed) }
+                }
+                let instance = try world.open(create: false)
                 let kept = try instance.linkedHooks(of: application)
                 #expect(kept.map(\.hook) == Array(hooks[..<count]))
                 if count < hooks.count {
@@ -76,6 +79,10 @@ extension KernelSuite {
             try world.publish(by: instance)
             try BPFFileSystem.makeDirectory(try instance.directory.application("web.shop"))
             #expect(try instance.application(named: "web.shop") == nil)
+            try BPFFileSystem.makeDirectory(try instance.directory.application("other"))
+            try world.publish(by: instance)
+            #expect(!BPFFileSystem.exists(try instance.directory.application("other")))
+            try BPFFileSystem.makeDirectory(try instance.directory.application("web.shop"))
             let application = world.application(in: cgroup)
             try instance.detach(application)
             try world.attach(application, cgroup, by: instance)

@@ -1,0 +1,110 @@
+import CLibBPF
+import Glibc
+import PolicyModel
+import VNEPrograms
+
+@testable import VNEBPF
+
+/// The decision of `bpf/decision.bpf.h` in the kernel, without a hook: the test-only program of
+/// `bpf/tests/decision_test.bpf.c`, asked by `bpf_prog_test_run_opts`.
+final class DecisionProgram {
+    private let program: BPFProgram
+    private let policy: BPFMap
+    private let asking: BPFMap
+
+    /// Loads the object of a file. Nothing of it outlives this value.
+    init(object path: String) throws {
+        try BPFFileSystem.mountIfNeeded()
+        // What libbpf loads is held by pins for the moment until it is opened again.
+        let pins = "\(PinDirectory.root)/vnetest-\(getpid())-decision"
+        defer { try? BPFFileSystem.sweep(pins) }
+        try BPFFileSystem.sweep(pins)
+        try BPFFileSystem.makeDirectory(pins)
+        try ObjectFile.withImage(of: path) { image in
+            let object = try BPFObject.open(image, name: "vne_decision")
+            try object.load()
+            try object.pinProgram("vne_decide", at: "\(pins)/vne_decide")
+            for name in ["policy", "asking"] { try object.pinMap(name, at: "\(pins)/\(name)") }
+        }
+        program = try BPFProgram(pinnedAt: "\(pins)/vne_decide")
+        policy = try BPFMap(pinnedAt: "\(pins)/policy", name: "policy")
+        asking = try BPFMap(pinnedAt: "\(pins)/asking", name: "asking")
+    }
+
+    /// Puts an image in the place of the last one.
+    func publish(_ image: PolicyImage) throws {
+        var options = bpf_map_create_opts()
+        options.sz = MemoryLayout<bpf_map_create_opts>.size
+        options.map_flags = UInt32(BPF_F_MMAPABLE) | UInt32(BPF_F_INNER_MAP)
+        let descriptor = unsafe bpf_map_create(
+            BPF_MAP_TYPE_ARRAY, "vnetest_image", 4, UInt32(VNE_PAGE_SIZE), UInt32(image.pageCount), &options)
+        guard descriptor >= 0 else { throw TestFailure("bpf_map_create: \(-descriptor)") }
+        let pages = BPFMap(owning: descriptor, name: "image")
+        for number in 0..<UInt32(image.pageCount) {
+            guard let words = image.page(number) else { continue }
+            let bytes = unsafe words.withUnsafeBytes { unsafe [UInt8]($0) }
+            try pages.write(bytes: bytes, at: number)
+        }
+        try policy.write(pages.descriptor.rawValue, at: UInt32(0))
+    }
+
+    /// The bytes of an attachment, for ``attach(_:as:)``.
+    struct Attachment {
+        private(set) var bytes = [UInt8](repeating: 0, count: MemoryLayout<vne_attachment>.size)
+
+        init(of subject: Subject, environment: UInt32, isOpen: Bool = true) {
+            store(isOpen ? UInt32(VNE_ATTACHMENT_OPEN) : 2, at: MemoryLayout<vne_attachment>.offset(of: \.state))
+            store(environment, at: MemoryLayout<vne_attachment>.offset(of: \.environment))
+            store(subject.address.rawValue, at: MemoryLayout<vne_attachment>.offset(of: \.address))
+        }
+
+        /// Writes an entry of the flow table.
+        mutating func remember(_ key: FlowKey, stamp: UInt32, way: Int) {
+            let index = key.set * Int(VNE_FLOW_WAYS) + way
+            store(key.rawValue, at: MemoryLayout<vne_attachment>.offset(of: \.flow_keys), index)
+            store(stamp, at: MemoryLayout<vne_attachment>.offset(of: \.flow_stamps), index)
+        }
+
+        private mutating func store<Value: BitwiseCopyable>(_ value: Value, at offset: Int?, _ index: Int = 0) {
+            guard let offset else { preconditionFailure("a field of a C structure has an offset") }
+            unsafe bytes.withUnsafeMutableBytes {
+                unsafe $0.storeBytes(of: value, toByteOffset: offset + index * MemoryLayout<Value>.size, as: Value.self)
+            }
+        }
+    }
+
+    /// Has the applications of this index be as an attachment says.
+    func attach(_ attachment: Attachment, as application: UInt32) throws {
+        try asking.write(bytes: attachment.bytes, at: application)
+    }
+
+    /// `struct vne_test_question`.
+    struct Question {
+        var remote: UInt32 = 0
+        var remotePort: UInt16 = 0
+        var localPort: UInt16 = 0
+        var transport: UInt32 = 0
+        var flags: UInt32 = 0
+        var interface: UInt32 = 0
+        var incoming: UInt32 = 0
+        var application: UInt32 = 0
+        var foreignSender: UInt32 = 0
+        var reserved: UInt32 = 0
+
+        static let answers: UInt32 = 1
+        static let accepts: UInt32 = 2
+    }
+
+    /// What the kernel says to it.
+    func reason(_ question: Question) throws -> Reason? {
+        var options = unsafe bpf_test_run_opts()
+        unsafe options.sz = MemoryLayout<bpf_test_run_opts>.size
+        let result = unsafe withUnsafeBytes(of: question) { bytes in
+            unsafe options.data_in = bytes.baseAddress
+            unsafe options.data_size_in = UInt32(bytes.count)
+            return unsafe bpf_prog_test_run_opts(program.descriptor.rawValue, &options)
+        }
+        guard result == 0 else { throw TestFailure("bpf_prog_test_run_opts: \(-result)") }
+        return Reason(rawValue: unsafe options.retval)
+    }
+}
