@@ -1,0 +1,188 @@
+import Glibc
+import PolicyModel
+import TestSupport
+
+@testable import VNEBPF
+
+/// Random calls and packets under one random policy, judged by the attached programs and by the model: the call's errno,
+/// and the reason that the hook counted.
+struct HookComparison {
+    let world: HookWorld
+    private let seed: UInt64
+    var random: RandomPolicies
+    let policy: Policy
+    let index: PolicyIndex
+    let host: HostView
+    let landmarks: Landmarks
+    /// Of each application: what its flow table holds.
+    var ledgers: [FlowLedger]
+    /// Of each application: its connected datagram sockets.
+    var connected: [[FlowKey]]
+    /// Connections whose opening an application let in over loopback.
+    var handshakes: Set<Handshake> = []
+
+    /// System calls that were compared, and packets.
+    private(set) var calls = 0
+    private(set) var packets = 0
+
+    /// A client that an application answers.
+    struct Handshake: Hashable {
+        var client: IPv4Address
+        var clientPort: UInt16
+        var server: IPv4Address
+        var serverPort: UInt16
+    }
+
+    /// Publishes the policy of a seed.
+    init(in world: HookWorld, seed: UInt64) throws {
+        self.world = world
+        self.seed = seed
+        random = RandomPolicies(seed: seed)
+        policy = random.policy()
+        index = PolicyIndex(policy)
+        var host = random.host()
+        host.addresses.insert(HookWorld.hostAddress)
+        host.interfaces = random.coin(0.7) ? ["veth0": world.wire] : [:]
+        self.host = host
+        landmarks = Landmarks(of: policy, on: host)
+        ledgers = world.members.map { _ in FlowLedger() }
+        connected = world.members.map { _ in [] }
+        try world.publish(policy, on: host)
+    }
+
+    /// The first attempt about which the two differ; nil if they agree on at least so many calls and packets.
+    mutating func mismatch(withinCalls wantedCalls: Int, packets wantedPackets: Int) throws -> Mismatch? {
+        var number = 0
+        while calls < wantedCalls || packets < wantedPackets {
+            let tried: Tried?
+            do {
+                tried = try packets < wantedPackets && (calls >= wantedCalls || random.coin()) ? packet() : call()
+            } catch let difference as Difference {
+                return Mismatch(seed: seed, attempt: number, text: difference.text)
+            }
+            calls += tried?.calls ?? 0
+            packets += tried?.packets ?? 0
+            number += 1
+            guard number < 20 * (wantedCalls + wantedPackets) else { throw TestFailure("too few attempts were possible") }
+        }
+        return nil
+    }
+
+    /// What an attempt compared.
+    struct Tried {
+        var calls = 0
+        var packets = 0
+    }
+
+    /// Why the kernel and the model differ.
+    struct Difference: Error {
+        var text: String
+    }
+
+    // MARK: - Comparing
+
+    func verdict(_ attempt: Attempt, by member: Int) -> Verdict {
+        index.verdict(attempt, by: world.members[member].subject, on: host)
+    }
+
+    func speaks(_ transport: TransportProtocol, _ member: Int) -> Bool {
+        let environment = index.environment(named: world.members[member].subject.environment)
+        return environment?.protocols.contains(transport) == true
+    }
+
+    /// What the hooks of some applications have counted up to now.
+    struct Watch {
+        fileprivate var counters: [Int: VerdictCounters] = [:]
+    }
+
+    func watch(_ members: Int?...) throws -> Watch {
+        var watch = Watch()
+        for case let member? in members where watch.counters[member] == nil {
+            watch.counters[member] = try world.counters(of: member)
+        }
+        return watch
+    }
+
+    /// What the hooks of an application have counted since.
+    func change(of member: Int, since watch: Watch) throws -> Change {
+        Change(from: watch.counters[member] ?? VerdictCounters(), to: try world.counters(of: member))
+    }
+
+    /// What hooks counted between two moments.
+    struct Change {
+        private let before: VerdictCounters
+        private let after: VerdictCounters
+
+        fileprivate init(from before: VerdictCounters, to after: VerdictCounters) {
+            self.before = before
+            self.after = after
+        }
+
+        func reasons(_ hook: Hook) -> [Reason: UInt64] {
+            var reasons = after.verdicts[hook] ?? [:]
+            for (reason, count) in before.verdicts[hook] ?? [:] {
+                reasons[reason] = (reasons[reason] ?? 0) - count
+            }
+            return reasons.filter { $0.value > 0 }
+        }
+
+        func audited(_ hook: Hook) -> UInt64 {
+            (after.audited[hook] ?? 0) - (before.audited[hook] ?? 0)
+        }
+    }
+
+    /// That a hook counted one verdict, this one.
+    func expect(_ verdict: Verdict, _ hook: Hook, in change: Change, of attempt: String) throws {
+        try expect([verdict.reason: 1], hook, in: change, of: attempt)
+        let audited: UInt64 = verdict.audited ? 1 : 0
+        guard change.audited(hook) == audited else {
+            throw Difference(text: "\(attempt): audit mode let \(change.audited(hook)) through, not \(audited)")
+        }
+    }
+
+    func expect(_ reasons: [Reason: UInt64], _ hook: Hook, in change: Change, of attempt: String) throws {
+        let found = change.reasons(hook)
+        guard found == reasons else {
+            throw Difference(text: "\(attempt): \(hook) counted \(found), the model says \(reasons)")
+        }
+    }
+
+    /// That a hook counted one of these at least, and nothing else.
+    func expect(someOf reasons: Set<Reason>, _ hook: Hook, in change: Change, of attempt: String) throws {
+        let found = change.reasons(hook)
+        guard !found.isEmpty, reasons.isSuperset(of: found.keys) else {
+            throw Difference(text: "\(attempt): \(hook) counted \(found), the model says \(reasons)")
+        }
+    }
+
+    /// That a call ended as its verdict wants. What the network itself says of an allowed one is its own affair.
+    func expect(_ errno: Int32, after verdict: Verdict, of attempt: String) throws {
+        let refusal =
+            switch verdict.reason {
+            case .loopback: ECONNREFUSED
+            case .noIPv6: ENETUNREACH
+            case .foreignAddress: EADDRNOTAVAIL
+            default: EPERM
+            }
+        let ok = verdict.allowed ? errno != EPERM && errno != EADDRNOTAVAIL : errno == refusal
+        guard ok else { throw Difference(text: "\(attempt): errno \(errno) where the model says \(verdict)") }
+    }
+
+    // MARK: - Choosing
+
+    mutating func anyMember() -> Int {
+        random.number(in: 0..<world.members.count)
+    }
+
+    /// A port that is something to the policy.
+    mutating func anyPort() -> UInt16 {
+        max(1, random.pick(landmarks.ports))
+    }
+
+    /// Whom an application may try to talk to.
+    mutating func anyPeer() -> (address: IPv4Address, port: UInt16) {
+        if random.coin(0.05), let shared = host.sharedServices.first { return (shared.address, shared.port) }
+        if random.coin(0.3) { return (world.members[anyMember()].subject.address, random.pick(HookWorld.ports)) }
+        return (random.address(near: landmarks), anyPort())
+    }
+}

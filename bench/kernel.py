@@ -1,0 +1,48 @@
+"""The few calls of bpf(2) that the bench makes itself: links that live for one slice, and map values put back."""
+
+import ctypes
+import os
+import struct
+
+_libc = ctypes.CDLL(None, use_errno=True)
+_BPF = 321 if os.uname().machine == "x86_64" else 280
+
+MAP_LOOKUP, MAP_UPDATE, OBJ_GET, LINK_CREATE = 1, 2, 7, 28
+
+# enum bpf_attach_type of each hook, by the name of its program.
+ATTACH_TYPES = {"vne_ingress": 0, "vne_egress": 1, "vne_create": 2, "vne_bind4": 8, "vne_bind6": 9, "vne_connect4": 10,
+                "vne_connect6": 11, "vne_send4": 14, "vne_send6": 15, "vne_name4": 31, "vne_name6": 32}
+
+
+def _bpf(command, attributes):
+    buffer = ctypes.create_string_buffer(attributes, len(attributes))
+    result = _libc.syscall(_BPF, command, buffer, len(attributes))
+    if result < 0:
+        number = ctypes.get_errno()
+        raise OSError(number, f"bpf command {command}: {os.strerror(number)}")
+    return result
+
+
+def open_pin(path):
+    """A descriptor of what is pinned there."""
+    name = ctypes.create_string_buffer(os.fsencode(path))
+    return _bpf(OBJ_GET, struct.pack("<QII", ctypes.addressof(name), 0, 0))
+
+
+def create_link(program, cgroup, attach_type):
+    """Attaches a program; it is detached when the descriptor is closed."""
+    return _bpf(LINK_CREATE, struct.pack("<IIII32x", program, cgroup, attach_type, 0))
+
+
+def lookup(map_descriptor, key, size):
+    """One value of a map."""
+    key_buffer, value = ctypes.create_string_buffer(key, len(key)), ctypes.create_string_buffer(size)
+    _bpf(MAP_LOOKUP, struct.pack("<I4xQQQ", map_descriptor, ctypes.addressof(key_buffer), ctypes.addressof(value), 0))
+    return value.raw
+
+
+def update(map_descriptor, key, value):
+    """Writes one value of a map."""
+    key_buffer, value_buffer = ctypes.create_string_buffer(key, len(key)), ctypes.create_string_buffer(value, len(value))
+    _bpf(MAP_UPDATE,
+         struct.pack("<I4xQQQ", map_descriptor, ctypes.addressof(key_buffer), ctypes.addressof(value_buffer), 0))
