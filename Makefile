@@ -71,7 +71,7 @@ test-unit: packages-test bpf ## tests that need no privilege
 
 test-kernel: packages-test bpf ## tests of the programs in the real kernel (root)
 	@./packaging/need-root test-kernel
-	$(SWIFT) test --filter 'Kernel.*$(FILTER)'
+	$(SWIFT) test --no-parallel --filter 'Kernel.*$(FILTER)'
 
 test-e2e: packages-test build ## tests on real applications, hosts and attacks (root)
 	@./packaging/need-root test-e2e

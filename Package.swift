@@ -42,9 +42,17 @@ let package = Package(
             ],
             swiftSettings: strict),
 
+        // What several test targets share: random policies and attempts, and where cgroups are.
+        .target(
+            name: "TestSupport", dependencies: ["PolicyModel"], path: "Tests/TestSupport", swiftSettings: strict),
         .testTarget(
-            name: "PolicyModelTests", dependencies: ["PolicyModel"], exclude: ["Golden"], swiftSettings: strict),
-        .testTarget(name: "VNEBPFTests", dependencies: ["VNEBPF", "PolicyModel"], swiftSettings: strict),
+            name: "PolicyModelTests", dependencies: ["PolicyModel", "TestSupport"], exclude: ["Golden"],
+            swiftSettings: strict),
+        .testTarget(
+            name: "VNEBPFTests", dependencies: ["VNEBPF", "PolicyModel", "TestSupport"], swiftSettings: strict),
+        .testTarget(
+            name: "KernelTests", dependencies: ["VNEBPF", "PolicyModel", "VNEPrograms", "CLibBPF", "TestSupport"],
+            exclude: ["prober.py"], swiftSettings: strict),
         .testTarget(name: "VNEHostTests", dependencies: ["VNEHost", "PolicyModel"], swiftSettings: strict),
         .testTarget(name: "VNEAgentTests", dependencies: ["VNEAgent", "PolicyModel"], swiftSettings: strict),
     ]

@@ -53,7 +53,9 @@ struct DecisionComparison {
         let astray = [free, UInt32(8 * 256), random.number(in: 200..<4_000), .max]
         for id in astray {
             askers.append(
-                Asker(subject: Subject(environment: "nowhere", address: RandomPolicies.subjects[0].address), environmentID: id))
+                Asker(
+                    subject: Subject(environment: "nowhere", address: RandomPolicies.subjects[0].address),
+                    environmentID: id))
         }
         askers.append(Asker(subject: RandomPolicies.subjects[1], environmentID: askers[1].environmentID, isOpen: false))
         self.random = random
@@ -115,7 +117,8 @@ struct DecisionComparison {
         let verdict = index.verdict(attempt, by: asker.subject, on: host)
         let expected = asker.isOpen ? verdict.reason : .unconfigured
         guard reason == expected else {
-            return "the kernel says \(reason.map { "\($0)" } ?? "nonsense"), the model \(expected): \(attempt) by \(asker)"
+            return
+                "the kernel says \(reason.map { "\($0)" } ?? "nonsense"), the model \(expected): \(attempt) by \(asker)"
         }
         // What the kernel makes of a reason: vne_conclude() in bpf/record.bpf.h.
         let audits = index.environment(named: asker.subject.environment)?.mode == .audit
@@ -136,7 +139,8 @@ struct DecisionComparison {
     ) -> Bool {
         let isTCP = question.transport == 6
         let key = FlowKey(
-            remote: IPv4Address(rawValue: question.remote), remotePort: question.remotePort, localPort: question.localPort)
+            remote: IPv4Address(rawValue: question.remote), remotePort: question.remotePort,
+            localPort: question.localPort)
         // A table holds what the other side began, if the application answers; and the other way round.
         let direction: UInt32 = question.incoming == 0 ? UInt32(VNE_FLOW_INCOMING) : 0
         let way = random.number(in: 0..<Int(VNE_FLOW_WAYS))
@@ -158,7 +162,8 @@ struct DecisionComparison {
         case .timedOut:
             attachment.remember(key, stamp: stamp(now &- UInt32(VNE_FLOW_TIMEOUT) &- 2, direction), way: way)
         case .revoked:
-            attachment.remember(key, stamp: stamp(publication.flowFloor &- random.number(in: 0..<9), direction), way: way)
+            attachment.remember(
+                key, stamp: stamp(publication.flowFloor &- random.number(in: 0..<9), direction), way: way)
         }
         guard !isTCP else { return false }
         let flagged = memory == .flag || memory == .flowAndFlag

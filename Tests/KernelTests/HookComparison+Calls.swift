@@ -130,7 +130,8 @@ extension HookComparison {
             .outgoing(Outgoing(.udp, to: peer, port: port, answersFlow: !isFresh && answers)), by: member)
         let receiver = isFresh ? nil : listener(at: peer, port)
         let before = try watch(member, receiver)
-        let question = "send \(isFresh ? family() : local == world.members[member].wildcardPort ? "wild-udp" : "udp-\(local)")"
+        let question =
+            "send \(isFresh ? family() : local == world.members[member].wildcardPort ? "wild-udp" : "udp-\(local)")"
         let attempt = "\(world.members[member].subject) \(question) \(peer) \(port)"
         let answer = try world.members[member].prober.ask("\(question) \(peer) \(port)")
         let change = try change(of: member, since: before)
@@ -187,7 +188,8 @@ extension HookComparison {
         let local =
             switch random.number(in: 0..<4) {
             case 0: subject.address
-            case 1: random.pick(HookWorld.otherAddresses + [HookWorld.hostAddress] + world.members.map(\.subject.address))
+            case 1:
+                random.pick(HookWorld.otherAddresses + [HookWorld.hostAddress] + world.members.map(\.subject.address))
             default: random.address(near: landmarks)
             }
         let verdict = verdict(.bind(transport, local), by: member)
@@ -207,7 +209,8 @@ extension HookComparison {
         let (kind, transport) = random.pick(kinds)
         let family = transport == .ping ? "4" : family()
         // What the model has no word for is a protocol that is not allowed.
-        let verdict = transport.map { self.verdict(.create($0), by: member) } ?? Verdict(allowed: false, reason: .protocol)
+        let verdict =
+            transport.map { self.verdict(.create($0), by: member) } ?? Verdict(allowed: false, reason: .protocol)
         let before = try watch(member)
         let answer = try world.members[member].prober.ask("create \(family) \(kind)")
         let attempt = "\(world.members[member].subject) creates \(kind) \(family)"

@@ -62,7 +62,9 @@ extension HookComparison {
         case .tcp: break
         case .udp:
             if random.coin(0.25), let flow = flow(of: receiver) {
-                (packet.source, packet.sourcePort, packet.destinationPort) = (flow.remote, flow.remotePort, flow.localPort)
+                (packet.source, packet.sourcePort, packet.destinationPort) = (
+                    flow.remote, flow.remotePort, flow.localPort
+                )
             }
         case .ping:
             (packet.sourcePort, packet.destinationPort) = (0, member.pingIdentifier)
@@ -142,7 +144,8 @@ extension HookComparison {
         let receiver = anyMember()
         let addresses = HookWorld.otherAddresses + [HookWorld.hostAddress] + world.members.map(\.subject.address)
         let packet = Packet(
-            transport: .udp, flags: 0, source: random.pick(addresses), sourcePort: random.pick([30_001, 30_080, 39_999]),
+            transport: .udp, flags: 0, source: random.pick(addresses),
+            sourcePort: random.pick([30_001, 30_080, 39_999]),
             destination: world.members[receiver].subject.address, destinationPort: random.pick(HookWorld.ports),
             onWire: false, receiver: receiver)
         guard let incoming = incoming(packet, senderOwnsSource: false) else { return nil }
@@ -188,8 +191,10 @@ extension HookComparison {
     /// Waits until an application's ingress hook has counted something.
     private func arrival(at receiver: Int, since before: Watch) throws -> Change {
         var change = try change(of: receiver, since: before)
-        for _ in 0..<5_000 where change.reasons(.ingress).isEmpty {
+        var patience = 5_000
+        while change.reasons(.ingress).isEmpty, patience > 0 {
             usleep(1_000)
+            patience -= 1
             change = try self.change(of: receiver, since: before)
         }
         return change

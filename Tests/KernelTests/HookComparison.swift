@@ -63,7 +63,9 @@ struct HookComparison {
             calls += tried?.calls ?? 0
             packets += tried?.packets ?? 0
             number += 1
-            guard number < 20 * (wantedCalls + wantedPackets) else { throw TestFailure("too few attempts were possible") }
+            guard number < 20 * (wantedCalls + wantedPackets) else {
+                throw TestFailure("too few attempts were possible")
+            }
         }
         return nil
     }

@@ -33,7 +33,9 @@ final class HookWorld {
     static let hostAddress = address("10.77.0.1")
     /// Addresses that the host has: its own, one that it got after the policy was published, a link-local one, and some
     /// in the address space that are no application's.
-    static let otherAddresses = ["198.51.100.7", "169.254.7.7", "10.10.1.4", "10.10.3.200", "10.10.255.9"].map { address($0) }
+    static let otherAddresses = ["198.51.100.7", "169.254.7.7", "10.10.1.4", "10.10.3.200", "10.10.255.9"].map {
+        address($0)
+    }
 
     let name: String
     private let loaded: LoadedInstance
@@ -210,7 +212,8 @@ final class HookWorld {
     private static func remove(_ name: String) {
         _ = try? Instance.unload(name)
         try? BPFFileSystem.sweep("\(PinDirectory.root)/\(name):new")
-        for (entry, _) in (try? BPFFileSystem.entries(of: CgroupMount.path ?? "")) ?? [] where entry.hasPrefix("\(name)-") {
+        for (entry, _) in (try? BPFFileSystem.entries(of: CgroupMount.path ?? "")) ?? []
+        where entry.hasPrefix("\(name)-") {
             CgroupMount.remove(entry)
         }
         for namespace in [name, "\(name)-n"] where BPFFileSystem.exists("/run/netns/\(namespace)") {

@@ -28,6 +28,8 @@ enum ObjectFile {
         guard let file = unsafe fopen(path, "we") else { throw TestFailure("can't write \(path)") }
         defer { unsafe fclose(file) }
         let bytes = Array(text.utf8)
-        guard unsafe fwrite(bytes, 1, bytes.count, file) == bytes.count else { throw TestFailure("can't write \(path)") }
+        guard unsafe fwrite(bytes, 1, bytes.count, file) == bytes.count else {
+            throw TestFailure("can't write \(path)")
+        }
     }
 }

@@ -1,4 +1,5 @@
 import PolicyModel
+import TestSupport
 import Testing
 
 /// What holds for whatever comes; the seed of a failure is the test's argument.

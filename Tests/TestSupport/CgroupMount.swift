@@ -28,6 +28,10 @@ public enum CgroupMount {
     /// Removes a cgroup below the root; waits for the last of its processes, which may be on its way out.
     public static func remove(_ name: String) {
         guard let path else { return }
-        for _ in 0..<500 where unsafe rmdir("\(path)/\(name)") != 0 && errno == EBUSY { usleep(10_000) }
+        var patience = 500
+        while unsafe rmdir("\(path)/\(name)") != 0, errno == EBUSY, patience > 0 {
+            usleep(10_000)
+            patience -= 1
+        }
     }
 }

@@ -92,15 +92,25 @@ public struct RandomPolicies: Sendable {
     /// A policy whose environments are a prefix, several, or single addresses, and hold their applications.
     public mutating func policy() -> Policy {
         let shapes: [(name: String, blocks: [[String]])] = [
-            ("shop", [["10.10.0.0/24"], ["10.10.0.0/30", "10.10.0.128/25"], ["10.10.0.1"], ["100.64.7.0/24", "10.10.0.0/28"]]),
-            ("payments", [["10.10.1.0/25", "10.10.1.128/26"], ["10.10.1.0/24"], ["10.10.1.2", "10.10.1.4", "10.10.1.7"]]),
+            (
+                "shop",
+                [
+                    ["10.10.0.0/24"], ["10.10.0.0/30", "10.10.0.128/25"], ["10.10.0.1"],
+                    ["100.64.7.0/24", "10.10.0.0/28"],
+                ]
+            ),
+            (
+                "payments",
+                [["10.10.1.0/25", "10.10.1.128/26"], ["10.10.1.0/24"], ["10.10.1.2", "10.10.1.4", "10.10.1.7"]]
+            ),
             ("ops", [["10.10.2.1", "10.10.2.2", "10.10.2.3"], ["10.10.2.0/30"], ["10.10.2.0/24", "100.64.9.0/25"]]),
             ("lab", [["10.10.3.0/24"], ["10.10.3.4/31"], ["10.10.3.0/29", "10.10.3.64/26", "100.64.9.128/32"]]),
         ]
         let names = shapes.map(\.name)
         let environments = shapes.map { name, blocks in
             Environment(
-                name: name, addresses: pick(blocks).compactMap { IPv4Prefix($0) }, remoteIn: remote(), remoteOut: remote(),
+                name: name, addresses: pick(blocks).compactMap { IPv4Prefix($0) }, remoteIn: remote(),
+                remoteOut: remote(),
                 host: coin(), linkLocal: coin(), permits: permits(from: name, among: names),
                 protocols: coin(0.5) ? [.tcp, .udp, .ping] : (coin(0.7) ? [.tcp, .udp] : [pick([.tcp, .udp])]),
                 strict: coin(0.4), mode: coin(0.25) ? .audit : .enforce)
@@ -116,7 +126,8 @@ public struct RandomPolicies: Sendable {
         let services = [0x7f00_0035, 0x7f00_0001].map { SharedService(address: IPv4Address(rawValue: $0), port: 53) }
         return HostView(
             addresses: Set((0..<4).map { _ in address() }), broadcasts: Set((0..<2).map { _ in address() }),
-            sharedServices: Array(services.prefix(number(in: 0..<3))), interfaces: coin() ? ["eth7": 7, "eth9": 900] : [:])
+            sharedServices: Array(services.prefix(number(in: 0..<3))),
+            interfaces: coin() ? ["eth7": 7, "eth9": 900] : [:])
     }
 
     // MARK: - Attempts
@@ -129,7 +140,8 @@ public struct RandomPolicies: Sendable {
         let peer = address(near: landmarks)
         guard coin() else {
             return .outgoing(
-                Outgoing(transport, to: peer, port: port, answersFlow: coin(), localPort: transport == .tcp ? other : 0))
+                Outgoing(transport, to: peer, port: port, answersFlow: coin(), localPort: transport == .tcp ? other : 0)
+            )
         }
         let opens = transport != .tcp || coin()
         return .incoming(

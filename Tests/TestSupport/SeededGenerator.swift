@@ -14,6 +14,11 @@ public struct SeededGenerator: RandomNumberGenerator, Sendable {
         return Self.mixed(state)
     }
 
+    /// True in one of `count` cases.
+    public mutating func one(in count: Int) -> Bool {
+        Int.random(in: 0..<count, using: &self) == 0
+    }
+
     private static func mixed(_ number: UInt64) -> UInt64 {
         var mixed = number
         mixed = (mixed ^ mixed >> 30) &* 0xbf58_476d_1ce4_e5b9

@@ -1,5 +1,6 @@
 import Glibc
 import PolicyModel
+import TestSupport
 import Testing
 
 @testable import VNEBPF
@@ -17,7 +18,7 @@ final class KernelWorld {
         Self.sweep()
         // Tests of a suite run one after the other, but not always on the same thread.
         name = "\(Self.namePrefix)\(getpid())-\(UInt32.random(in: 0...9999))"
-        mount = try #require(Self.cgroupMount)
+        mount = try #require(CgroupMount.path)
         cookie = try Self.networkNamespaceCookie()
     }
 
@@ -31,20 +32,7 @@ final class KernelWorld {
     }
 
     /// Whether these tests can run at all.
-    static var isPossible: Bool { geteuid() == 0 && cgroupMount != nil }
-
-    /// Where cgroup2 is mounted, by `/proc/mounts`.
-    static let cgroupMount: String? = {
-        guard let file = unsafe fopen("/proc/mounts", "re") else { return nil }
-        defer { unsafe fclose(file) }
-        var line = [CChar](repeating: 0, count: 4096)
-        while unsafe fgets(&line, Int32(line.count), file) != nil {
-            let words = String(decoding: line.prefix { $0 != 0 }.map(UInt8.init(bitPattern:)), as: UTF8.self)
-                .split(separator: " ")
-            if words.count > 2, words[2] == "cgroup2" { return String(words[1]) }
-        }
-        return nil
-    }()
+    static var isPossible: Bool { geteuid() == 0 && CgroupMount.path != nil }
 
     private static func networkNamespaceCookie() throws -> UInt64 {
         let socket = socket(AF_INET, Int32(SOCK_DGRAM.rawValue), 0)
@@ -58,19 +46,13 @@ final class KernelWorld {
 
     /// Removes what test processes left that are no more.
     private static func sweep() {
-        func isLeft(_ name: String) -> Bool {
-            guard name.hasPrefix(namePrefix), let process = pid_t(name.dropFirst(namePrefix.count).prefix { $0 != "-" })
-            else {
-                return false
-            }
-            return kill(process, 0) != 0 && errno == ESRCH
-        }
-        for (entry, _) in (try? BPFFileSystem.entries(of: PinDirectory.root)) ?? [] where isLeft(entry) {
+        for (entry, _) in (try? BPFFileSystem.entries(of: PinDirectory.root)) ?? []
+        where CgroupMount.isLeft(entry, prefix: namePrefix) {
             try? BPFFileSystem.sweep("\(PinDirectory.root)/\(entry)")
         }
-        guard let mount = cgroupMount else { return }
-        for (entry, _) in (try? BPFFileSystem.entries(of: mount)) ?? [] where isLeft(entry) {
-            _ = unsafe rmdir("\(mount)/\(entry)")
+        for (entry, _) in (try? BPFFileSystem.entries(of: CgroupMount.path ?? "")) ?? []
+        where CgroupMount.isLeft(entry, prefix: namePrefix) {
+            CgroupMount.remove(entry)
         }
     }
 
@@ -89,8 +71,7 @@ final class KernelWorld {
     }
 
     func removeCgroup(_ cgroup: OpenCgroup) {
-        // The last process of it may still be on its way out.
-        for _ in 0..<100 where unsafe rmdir("\(mount)/\(cgroup.path)") != 0 && errno == EBUSY { usleep(10_000) }
+        CgroupMount.remove(cgroup.path)
     }
 
     /// Runs a Python program in a cgroup and gives its output, without the line's end.

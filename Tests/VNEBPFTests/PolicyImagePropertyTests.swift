@@ -1,4 +1,5 @@
 import PolicyModel
+import TestSupport
 import Testing
 
 @testable import VNEBPF
@@ -10,10 +11,11 @@ import Testing
         let policy = random.policy()
         let host = random.host()
         let index = PolicyIndex(policy)
+        let landmarks = Landmarks(of: policy, on: host)
         let image = try PolicyImageReader(PolicyImage(compiling: policy, text: "", host: host))
         for number in 0..<500 {
-            let subject = random.subject(of: policy)
-            let attempt = random.attempt(by: subject)
+            let subject = random.pick(RandomPolicies.subjects)
+            let attempt = random.attempt(by: subject, near: landmarks)
             let judge = try #require(try ImageJudge(image, subject: subject))
             let reason = try judge.reason(attempt)
             let verdict = index.verdict(attempt, by: subject, on: host)
