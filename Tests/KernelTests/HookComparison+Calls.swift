@@ -35,7 +35,7 @@ extension HookComparison {
         try expect(answer.errno, after: verdict, of: attempt)
         guard verdict.allowed, answer.errno == 0, let server else { return Tried(calls: 1) }
         let ports = (client: UInt16(truncatingIfNeeded: answer.value), server: port)
-        try converse(member, change, server, try self.change(of: server, since: before), ports, attempt)
+        try converse(member, server, ports, since: before, attempt)
         return Tried(calls: 1, packets: 1)
     }
 
@@ -47,8 +47,7 @@ extension HookComparison {
 
     /// What the packets of a handshake and the reset behind it were judged, as far as it got.
     private func converse(
-        _ client: Int, _ atClient: Change, _ server: Int, _ atServer: Change, _ port: (client: UInt16, server: UInt16),
-        _ attempt: String
+        _ client: Int, _ server: Int, _ port: (client: UInt16, server: UInt16), since before: Watch, _ attempt: String
     ) throws {
         func toServer(opens: Bool, owned: Bool = true) -> Verdict {
             verdict(
@@ -68,15 +67,20 @@ extension HookComparison {
                     to: world.members[client].subject.address, port: port.client, arrival: .thisHost, opensFlow: false,
                     acceptsFlow: true)), by: client)
         if client == server {
+            let change = try change(of: client, since: before, packets: 4)
             return try expect(
-                someOf: Set(later + [opening.reason, accepting.reason]), .ingress, in: atClient, of: attempt)
+                someOf: Set(later + [opening.reason, accepting.reason]), .ingress, in: change, of: attempt)
         }
+        // SYN, ACK and reset at the server, SYN-ACK at the client.
+        let connects = opening.allowed && accepting.allowed
+        let atServer = try change(of: server, since: before, packets: connects ? 3 : 1)
+        let atClient = try change(of: client, since: before, packets: opening.allowed ? 1 : 0)
         if opening.allowed {
             try expect(accepting, .ingress, in: atClient, of: "\(attempt), at the client")
         } else {
             try expect([:], .ingress, in: atClient, of: "\(attempt), at the client")
         }
-        if opening.allowed && accepting.allowed {
+        if connects {
             try expect(someOf: Set(later + [opening.reason]), .ingress, in: atServer, of: "\(attempt), at the server")
         } else {
             try expect(opening, .ingress, in: atServer, of: "\(attempt), at the server")
@@ -151,7 +155,7 @@ extension HookComparison {
                 Incoming(
                     .udp, from: incoming.remote, port: local, to: peer, port: port, arrival: .thisHost,
                     answersFlow: isAnswer)), by: receiver)
-        let atReceiver = try self.change(of: receiver, since: before)
+        let atReceiver = try self.change(of: receiver, since: before, packets: 1)
         try expect(arriving, .ingress, in: atReceiver, of: "\(attempt), at the receiver")
         ledgers[receiver].record(incoming, incoming: true, reason: arriving.reason)
         return Tried(calls: 1, packets: 1)
@@ -189,7 +193,7 @@ extension HookComparison {
             switch random.number(in: 0..<4) {
             case 0: subject.address
             case 1:
-                random.pick(HookWorld.otherAddresses + [HookWorld.hostAddress] + world.members.map(\.subject.address))
+                random.pick(HookWorld.addresses)
             default: random.address(near: landmarks)
             }
         let verdict = verdict(.bind(transport, local), by: member)

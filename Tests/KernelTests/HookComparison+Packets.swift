@@ -74,8 +74,7 @@ extension HookComparison {
         }
         if transport != .ping, random.coin(0.06) {
             packet.destinationPort = member.wildcardPort
-            packet.destination = random.pick(
-                HookWorld.otherAddresses + [HookWorld.hostAddress] + world.members.map(\.subject.address))
+            packet.destination = random.pick(HookWorld.addresses)
         }
         // A raw socket fills an address of zeros in.
         return packet.source.rawValue == 0 && !packet.onWire ? nil : packet
@@ -83,7 +82,7 @@ extension HookComparison {
 
     private mutating func anySource() -> IPv4Address {
         random.coin(0.25)
-            ? random.pick(HookWorld.otherAddresses + [HookWorld.hostAddress] + world.members.map(\.subject.address))
+            ? random.pick(HookWorld.addresses)
             : random.address(near: landmarks)
     }
 
@@ -112,10 +111,13 @@ extension HookComparison {
             try expect([:], .ingress, in: try change(of: packet.receiver, since: before), of: "\(packet)")
             return Tried()
         }
-        let change = try arrival(at: packet.receiver, since: before)
-        if packet.transport == .tcp, verdict.allowed, packet.opens || packet.source == packet.destination {
-            // A listener answers, and if its answer stays on this host something comes back: the answer itself, or the
-            // reset of somebody who did not ask for it.
+        var change = try change(of: packet.receiver, since: before, packets: 1)
+        if packet.transport == .tcp, verdict.allowed, isOnThisHost(packet.source) {
+            // The listener answers, and what it answers is answered: nothing of that may come into the next attempt.
+            usleep(5_000)
+            change = try self.change(of: packet.receiver, since: before)
+        }
+        if packet.transport == .tcp, verdict.allowed, isAnswered(packet) {
             var reset = incoming
             reset.arrival = .thisHost
             reset.opensFlow = false
@@ -125,14 +127,14 @@ extension HookComparison {
             guard change.reasons(.ingress)[verdict.reason] != nil else {
                 throw Difference(text: "\(packet): the model says \(verdict), \(change.reasons(.ingress)) was counted")
             }
-            if packet.opens, !packet.onWire {
-                handshakes.insert(
-                    Handshake(
-                        client: packet.source, clientPort: packet.sourcePort, server: packet.destination,
-                        serverPort: packet.destinationPort))
-            }
         } else {
             try expect(verdict, .ingress, in: change, of: "\(packet)")
+        }
+        if packet.transport == .tcp, packet.opens, !packet.onWire, verdict.allowed {
+            handshakes.insert(
+                Handshake(
+                    client: packet.source, clientPort: packet.sourcePort, server: packet.destination,
+                    serverPort: packet.destinationPort))
         }
         remember(packet, verdict)
         return Tried(packets: 1)
@@ -142,7 +144,6 @@ extension HookComparison {
     /// has, applications' included.
     private mutating func datagramOfHost() throws -> Tried? {
         let receiver = anyMember()
-        let addresses = HookWorld.otherAddresses + [HookWorld.hostAddress] + world.members.map(\.subject.address)
         let packet = Packet(
             transport: .udp, flags: 0, source: random.pick(addresses),
             sourcePort: random.pick([30_001, 30_080, 39_999]),
@@ -154,7 +155,7 @@ extension HookComparison {
         try world.host.demand(
             "send_from \(packet.source) \(packet.sourcePort) \(packet.destination) \(packet.destinationPort)")
         let attempt = "the host sends \(packet)"
-        try expect(verdict, .ingress, in: try arrival(at: receiver, since: before), of: attempt)
+        try expect(verdict, .ingress, in: try change(of: receiver, since: before, packets: 1), of: attempt)
         remember(packet, verdict)
         return Tried(packets: 1)
     }
@@ -181,22 +182,19 @@ extension HookComparison {
         ledgers[packet.receiver].record(flowKey(packet), incoming: true, reason: verdict.reason)
     }
 
+    private func isOnThisHost(_ address: IPv4Address) -> Bool {
+        HookWorld.addresses.contains(address) || address.rawValue >> 24 == 127
+    }
+
+    /// Whether the listener's answer brings the receiver another packet: its SYN-ACK a reset, or its reset itself.
+    private func isAnswered(_ packet: Packet) -> Bool {
+        packet.opens ? isOnThisHost(packet.source) : packet.source == packet.destination
+    }
+
     /// Whether the kernel finds a socket of the application with the source's address where the packet says that it
     /// comes from: all that it can know of a forged packet.
     private func senderOwns(_ packet: Packet) -> Bool {
         guard let claimed = world.members.first(where: { $0.subject.address == packet.source }) else { return false }
         return HookWorld.ports.contains(packet.sourcePort) || packet.sourcePort == claimed.wildcardPort
-    }
-
-    /// Waits until an application's ingress hook has counted something.
-    private func arrival(at receiver: Int, since before: Watch) throws -> Change {
-        var change = try change(of: receiver, since: before)
-        var patience = 5_000
-        while change.reasons(.ingress).isEmpty, patience > 0 {
-            usleep(1_000)
-            patience -= 1
-            change = try self.change(of: receiver, since: before)
-        }
-        return change
     }
 }

@@ -110,6 +110,19 @@ struct HookComparison {
         Change(from: watch.counters[member] ?? VerdictCounters(), to: try world.counters(of: member))
     }
 
+    /// What the hooks of an application have counted since, once its ingress hook has seen so many packets: a machine
+    /// that is busy delivers them after the call that sent them.
+    func change(of member: Int, since watch: Watch, packets: UInt64) throws -> Change {
+        var change = try change(of: member, since: watch)
+        var patience = 3_000
+        while change.count(.ingress) < packets, patience > 0 {
+            usleep(1_000)
+            patience -= 1
+            change = try self.change(of: member, since: watch)
+        }
+        return change
+    }
+
     /// What hooks counted between two moments.
     struct Change {
         private let before: VerdictCounters
@@ -126,6 +139,10 @@ struct HookComparison {
                 reasons[reason] = (reasons[reason] ?? 0) - count
             }
             return reasons.filter { $0.value > 0 }
+        }
+
+        func count(_ hook: Hook) -> UInt64 {
+            reasons(hook).values.reduce(0, +)
         }
 
         func audited(_ hook: Hook) -> UInt64 {

@@ -31,11 +31,13 @@ final class HookWorld {
 
     /// The host's own address; the others are on loopback.
     static let hostAddress = address("10.77.0.1")
-    /// Addresses that the host has: its own, one that it got after the policy was published, a link-local one, and some
-    /// in the address space that are no application's.
-    static let otherAddresses = ["198.51.100.7", "169.254.7.7", "10.10.1.4", "10.10.3.200", "10.10.255.9"].map {
+    /// One that the host got after the policy was published, a link-local one, and some in the address space that are no
+    /// application's.
+    private static let otherAddresses = ["198.51.100.7", "169.254.7.7", "10.10.1.4", "10.10.3.200", "10.10.255.9"].map {
         address($0)
     }
+    /// All addresses that the host has, applications' included.
+    static let addresses = [hostAddress] + otherAddresses + RandomPolicies.subjects.map(\.address)
 
     let name: String
     private let loaded: LoadedInstance
@@ -150,7 +152,7 @@ final class HookWorld {
     // MARK: - Making and taking away
 
     private static func makeNetwork(_ name: String) throws {
-        let onLoopback = RandomPolicies.subjects.map(\.address) + otherAddresses
+        let onLoopback = addresses.filter { $0 != hostAddress }
         // The host takes every source from the wire, so that what is dropped is dropped by the hook. The neighbour has
         // no address and answers nothing. A SYN-ACK is sent once.
         try Shell.run(

@@ -316,7 +316,7 @@ struct vne_attachment {
 	__u64 cgroup;
 	/** SO_NETNS_COOKIE of the instance's network namespace. */
 	__u64 netns;
-	/** A local IPv6 address to bind `::` with IPV6_V6ONLY to; nothing native is received on it. Network byte order. */
+	/** Where `::` with IPV6_V6ONLY is bound; nothing is received on it. Network byte order. */
 	__u32 unused6_be[4];
 	/** Denials recorded in the current second, for the rate limit. */
 	__u32 event_second;
