@@ -13,6 +13,7 @@ BPF_OUTPUT  := bpf/.output
 BPF_PARTS   := maps create bind connect send name ingress egress
 BPF_OBJECT  := $(BPF_OUTPUT)/vne.bpf.o
 BPF_TEST    := $(BPF_OUTPUT)/decision_test.bpf.o
+BPF_EMPTY   := $(BPF_OUTPUT)/empty.bpf.o
 BPF_CFLAGS  := -g -O2 -mcpu=v3 -fno-jump-tables -target bpf -Wall -Wextra -Werror -Ibpf/include -Ibpf -idirafter /usr/include/$(MULTIARCH)
 # Nothing dynamic: the agent starts in two milliseconds and runs on a host without Swift.
 RELEASE     := -c release -Xswiftc -static-executable -Xlinker -lelf -Xlinker -lz
@@ -36,13 +37,13 @@ packages-test:
 packages-demo:
 	@./packaging/install-packages $(DEMO_PACKAGES)
 
-bpf: packages-build $(BPF_OBJECT) $(BPF_TEST) ## compile the kernel half
+bpf: packages-build $(BPF_OBJECT) $(BPF_TEST) $(BPF_EMPTY) ## compile the kernel half
 
 $(BPF_OUTPUT)/%.o: bpf/%.bpf.c
 	@mkdir -p $(BPF_OUTPUT)
 	$(CLANG) $(BPF_CFLAGS) -MMD -MP -MF $(@:.o=.d) -c $< -o $@
 
-$(BPF_OUTPUT)/decision_test.o: bpf/tests/decision_test.bpf.c
+$(BPF_OUTPUT)/%.o: bpf/tests/%.bpf.c
 	@mkdir -p $(BPF_OUTPUT)
 	$(CLANG) $(BPF_CFLAGS) -MMD -MP -MF $(@:.o=.d) -c $< -o $@
 
@@ -51,6 +52,9 @@ $(BPF_OBJECT): $(BPF_PARTS:%=$(BPF_OUTPUT)/%.o)
 	$(BPFTOOL) gen object $@ $^
 
 $(BPF_TEST): $(BPF_OUTPUT)/maps.o $(BPF_OUTPUT)/decision_test.o
+	$(BPFTOOL) gen object $@ $^
+
+$(BPF_EMPTY): $(BPF_OUTPUT)/empty.o
 	$(BPFTOOL) gen object $@ $^
 
 -include $(wildcard $(BPF_OUTPUT)/*.d)

@@ -108,8 +108,8 @@ static __noinline int vne_image_rules_allow(const struct vne_image *image, __u32
 	return 0;
 }
 
-/* Whether a permit from `from` (VNE_PERMIT_TO_… | id) to `to` covers a flow of `protocol` to `port`. */
-static __noinline int vne_image_permits(const struct vne_image *image, __u32 from, __u32 to, __u32 protocol, __u32 port)
+/* The rules of the permit from `from` (VNE_PERMIT_TO_… | id) to `to`; without one, the list that denies everything. */
+static __noinline __u32 vne_image_permit_rules(const struct vne_image *image, __u32 from, __u32 to)
 {
 	__u32 slot = vne_permit_hash(from, to);
 
@@ -119,14 +119,21 @@ static __noinline int vne_image_permits(const struct vne_image *image, __u32 fro
 			vne_image_page(image, image->header->permit_page + at / VNE_PERMITS_PER_PAGE);
 
 		if (!permits)
-			return 0;
+			break;
 		permits += at % VNE_PERMITS_PER_PAGE;
 		if (permits->from == from && permits->to == to)
-			return vne_image_rules_allow(image, permits->rules, protocol, port);
+			return permits->rules;
 		if (!permits->from)
-			return 0;
+			break;
 	}
-	return 0;
+	return VNE_RULES_DENY_ALL;
+}
+
+/* Whether a permit covers a flow of `protocol` to `port`. The verifier walks the rules once, not once a probe. */
+static __always_inline int vne_image_permits(const struct vne_image *image, __u32 from, __u32 to, __u32 protocol,
+					     __u32 port)
+{
+	return vne_image_rules_allow(image, vne_image_permit_rules(image, from, to), protocol, port);
 }
 
 /* A permit to the whole environment, or to the one address of it. */

@@ -1,5 +1,4 @@
 import CLibBPF
-import Glibc
 import PolicyModel
 import VNEPrograms
 
@@ -16,9 +15,9 @@ final class DecisionProgram {
     init(object path: String) throws {
         try BPFFileSystem.mountIfNeeded()
         // What libbpf loads is held by pins for the moment until it is opened again.
-        let pins = "\(PinDirectory.root)/vnetest-\(getpid())-decision"
+        Leftovers.sweep()
+        let pins = "\(PinDirectory.root)/\(Leftovers.newName())"
         defer { try? BPFFileSystem.sweep(pins) }
-        try BPFFileSystem.sweep(pins)
         try BPFFileSystem.makeDirectory(pins)
         try ObjectFile.withImage(of: path) { image in
             let object = try BPFObject.open(image, name: "vne_decision")
@@ -37,7 +36,7 @@ final class DecisionProgram {
         options.sz = MemoryLayout<bpf_map_create_opts>.size
         options.map_flags = UInt32(BPF_F_MMAPABLE) | UInt32(BPF_F_INNER_MAP)
         let descriptor = unsafe bpf_map_create(
-            BPF_MAP_TYPE_ARRAY, "vnetest_image", 4, UInt32(VNE_PAGE_SIZE), UInt32(image.pageCount), &options)
+            BPF_MAP_TYPE_ARRAY, "image", 4, UInt32(VNE_PAGE_SIZE), UInt32(image.pageCount), &options)
         guard descriptor >= 0 else { throw TestFailure("bpf_map_create: \(-descriptor)") }
         let pages = BPFMap(owning: descriptor, name: "image")
         for number in 0..<UInt32(image.pageCount) {

@@ -145,7 +145,7 @@ extension HookComparison {
     private mutating func datagramOfHost() throws -> Tried? {
         let receiver = anyMember()
         let packet = Packet(
-            transport: .udp, flags: 0, source: random.pick(addresses),
+            transport: .udp, flags: 0, source: random.pick(HookWorld.addresses),
             sourcePort: random.pick([30_001, 30_080, 39_999]),
             destination: world.members[receiver].subject.address, destinationPort: random.pick(HookWorld.ports),
             onWire: false, receiver: receiver)

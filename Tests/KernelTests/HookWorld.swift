@@ -1,6 +1,5 @@
 import Glibc
 import PolicyModel
-import Synchronization
 import TestSupport
 
 @testable import VNEBPF
@@ -8,10 +7,6 @@ import TestSupport
 /// A host in a network namespace: an instance with four applications attached, a process of the host, and a neighbour on
 /// the wire that can send whatever it likes. Everything goes with it.
 final class HookWorld {
-    /// What everything of these tests is called; then comes the process that made it.
-    static let prefix = "vnetest-"
-    private static let count = Atomic<Int>(0)
-
     /// One application, and the process in it.
     struct Member {
         var application: AttachedApplication
@@ -58,8 +53,8 @@ final class HookWorld {
 
     /// Makes a host whose instance runs the programs of an object file; nil for those that this build carries.
     init(object: String? = nil) throws {
-        Self.sweep()
-        let name = "\(Self.prefix)\(getpid())-\(Self.count.add(1, ordering: .relaxed).newValue)"
+        Leftovers.sweep()
+        let name = Leftovers.newName()
         self.name = name
         let remains = Remains(name: name)
         try Self.makeNetwork(name)
@@ -192,7 +187,7 @@ final class HookWorld {
         }
 
         deinit {
-            HookWorld.remove(name)
+            Leftovers.remove(name)
         }
     }
 
@@ -209,28 +204,5 @@ final class HookWorld {
         deinit {
             try? instance.unload()
         }
-    }
-
-    private static func remove(_ name: String) {
-        _ = try? Instance.unload(name)
-        try? BPFFileSystem.sweep("\(PinDirectory.root)/\(name):new")
-        for (entry, _) in (try? BPFFileSystem.entries(of: CgroupMount.path ?? "")) ?? []
-        where entry.hasPrefix("\(name)-") {
-            CgroupMount.remove(entry)
-        }
-        for namespace in [name, "\(name)-n"] where BPFFileSystem.exists("/run/netns/\(namespace)") {
-            try? Shell.run("ip netns del \(namespace)")
-        }
-    }
-
-    /// Removes what test processes left that are no more. Their probers ended with them.
-    static func sweep() {
-        let directories = [PinDirectory.root, CgroupMount.path ?? "", "/run/netns"]
-        let entries = directories.flatMap { (try? BPFFileSystem.entries(of: $0).map(\.name)) ?? [] }
-        // vnetest-PROCESS-NUMBER, and what comes behind.
-        let names = entries.filter { CgroupMount.isLeft($0, prefix: prefix) }
-            .map { $0.split(separator: ":").first.map(String.init) ?? $0 }
-            .map { $0.split(separator: "-").prefix(3).joined(separator: "-") }
-        for name in Set(names) { remove(name) }
     }
 }

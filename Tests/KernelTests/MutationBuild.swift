@@ -1,19 +1,18 @@
-import Glibc
-
 /// A copy of the kernel half in a directory of its own, made by the Makefile as the original is.
 final class MutationBuild {
-    private let directory: String
+    private let name: String
     private let target: String
+
+    private var directory: String { "/tmp/\(name)" }
 
     /// Copies the sources and makes one of the objects.
     init(of target: String) throws {
-        var template = Array("/tmp/vnetest-XXXXXX".utf8CString)
-        guard unsafe mkdtemp(&template) != nil else { throw TestFailure("mkdtemp: \(errno)") }
-        directory = String(decoding: template.dropLast().map(UInt8.init(bitPattern:)), as: UTF8.self)
+        Leftovers.sweep()
+        name = Leftovers.newName()
         self.target = target
         try Shell.run(
             """
-            mkdir \(directory)/original; cd \(directory)/original
+            mkdir -p \(directory)/original; cd \(directory)/original
             cp -a \(Repository.root)/Makefile .
             cp -a \(Repository.root)/bpf/. bpf; rm -rf bpf/.output
             """)
@@ -21,7 +20,7 @@ final class MutationBuild {
     }
 
     deinit {
-        try? Shell.run("rm -rf \(directory)")
+        Leftovers.remove(name)
     }
 
     /// The object without a mutation.

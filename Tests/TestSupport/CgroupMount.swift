@@ -17,7 +17,7 @@ public enum CgroupMount {
         return nil
     }()
 
-    /// Whether a name is one that a process made with this prefix (`vnetest-`), and the process is gone.
+    /// Whether a name is one that a process made with this prefix (`vne-test-…-`), and the process is gone.
     public static func isLeft(_ name: String, prefix: String) -> Bool {
         guard name.hasPrefix(prefix), let process = pid_t(name.dropFirst(prefix.count).prefix { $0 != "-" }) else {
             return false
