@@ -57,19 +57,6 @@ static __always_inline __u32 vne_protocol_bit(__u32 protocol)
 	}
 }
 
-/* Finds policy and environment of the application; 0, which denies, if anything is missing. */
-static __always_inline int vne_judge_prepare(struct vne_judge *judge, struct vne_attachment *application)
-{
-	judge->application = application;
-	judge->environment = NULL;
-	if (application->state != VNE_ATTACHMENT_OPEN)
-		return 0;
-	if (!vne_image_current(&judge->image))
-		return 0;
-	judge->environment = vne_image_environment(&judge->image, application->environment);
-	return !!judge->environment;
-}
-
 /* Whether the address lies in the own environment's only prefix: by its mask, without a look at any table. */
 static __always_inline int vne_in_own_prefix(const struct vne_judge *judge, __u32 address)
 {
@@ -82,6 +69,32 @@ static __always_inline int vne_in_own_prefix(const struct vne_judge *judge, __u3
 static __always_inline __u32 vne_owner_entry(struct vne_judge *judge, __u32 address)
 {
 	return vne_image_open(&judge->image) ? vne_image_owner(&judge->image, address) : VNE_ENTRY_UNREADABLE;
+}
+
+/* Whether the environment, as the policy has it now, still holds the application's address. */
+static __always_inline int vne_holds_application(struct vne_judge *judge)
+{
+	__u32 entry, kind;
+
+	if (judge->environment->flags & VNE_ENVIRONMENT_ONE_PREFIX)
+		return vne_in_own_prefix(judge, judge->application->address);
+	entry = vne_owner_entry(judge, judge->application->address);
+	kind = vne_entry_kind(entry);
+	return (kind == VNE_ENTRY_ENVIRONMENT || kind == VNE_ENTRY_RESERVED) &&
+	       vne_entry_index(entry) == judge->application->environment;
+}
+
+/* Finds policy and environment of the application; 0, which denies, if anything is missing. */
+static __always_inline int vne_judge_prepare(struct vne_judge *judge, struct vne_attachment *application)
+{
+	judge->application = application;
+	judge->environment = NULL;
+	if (application->state != VNE_ATTACHMENT_OPEN)
+		return 0;
+	if (!vne_image_current(&judge->image))
+		return 0;
+	judge->environment = vne_image_environment(&judge->image, application->environment);
+	return judge->environment && vne_holds_application(judge);
 }
 
 static __always_inline int vne_speaks(const struct vne_judge *judge, __u32 protocol)

@@ -18,7 +18,8 @@ extension PolicyIndex {
     /// In audit mode a denial of reachability is allowed, with its reason.
     public func verdict(_ attempt: Attempt, by subject: Subject, on host: HostView) -> Verdict {
         // Nothing lifts this one: without an environment there is no mode either.
-        guard let environment = environment(named: subject.environment) else {
+        // Nor where the policy has given the address to somebody else since it was attached.
+        guard let environment = environment(named: subject.environment), environment.contains(subject.address) else {
             return Verdict(allowed: false, reason: .unconfigured)
         }
         let decision = Decision(index: self, environment: environment, address: subject.address, host: host)

@@ -63,7 +63,7 @@ extension Agent {
         }
         report.generation = try asking { try dataplane.publishedPolicy() }?.generation
         carryOut(plan, policy: desired, applications: &applications, report: &report)
-        try cut(policy: desired, view: view, report: &report)
+        try cut(policy: desired, previous: current, view: view, report: &report)
         return report
     }
 
@@ -164,10 +164,12 @@ extension Agent {
     }
 
     /// Closes the applications' connected sockets that the policy, as it is now, would not let be made.
-    private func cut(policy: Policy, view: HostView, report: inout ApplyReport) throws(AgentError) {
+    private func cut(
+        policy: Policy, previous: Policy?, view: HostView, report: inout ApplyReport
+    ) throws(AgentError) {
         let applications = try asking { try dataplane.applications() }
         guard !applications.isEmpty else { return }
-        let judge = try flowJudge(policy: policy, view: view, applications: applications)
+        let judge = try flowJudge(policy: policy, previous: previous, view: view, applications: applications)
         let forbidden = judge.sockets.filter { judge.judgement(of: $0)?.allowed == false }
         var warnings: [String] = []
         for socket in forbidden where close([socket], warnings: &warnings, because: { _ in "is forbidden now" }) == 1 {

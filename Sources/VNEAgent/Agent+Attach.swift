@@ -203,8 +203,8 @@ extension Agent {
         return foreign
     }
 
-    /// Closes the cgroup's connected sockets that have another local address than the application's: they pass no connect
-    /// hook again, so what they send would still leave.
+    /// Closes the cgroup's connected sockets: they are older than the attachment and pass no connect hook again, so what
+    /// they send would leave unjudged, also where an earlier attachment gave them the same address.
     ///
     /// A socket whose process has left the cgroup is no application's, so an empty cgroup has none to close.
     private func closeOlderSockets(
@@ -214,7 +214,7 @@ extension Agent {
         let cgroups = try asking { try host.cgroupIDs(below: application.cgroupPath) }
         let sockets = try asking { try host.sockets() }
         let stale = sockets.filter {
-            cgroups.contains($0.cgroupID) && $0.isConnected && $0.local != application.address
+            $0.isConnected && (cgroups.contains($0.cgroupID) || $0.local == application.address)
         }
         return close(stale, warnings: &warnings) { _ in "is older than the attachment" }
     }

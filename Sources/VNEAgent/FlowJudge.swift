@@ -16,6 +16,8 @@ struct FlowJudge {
     /// Every socket of the instance's namespace.
     let sockets: [ObservedSocket]
     private let index: PolicyIndex
+    /// The policy before this one, where a change is what is judged.
+    private let previous: PolicyIndex?
     private let view: HostView
     private let applications: [AttachedApplication]
     /// Index of the application by the id of a cgroup of it.
@@ -39,11 +41,12 @@ struct FlowJudge {
     }
 
     init(
-        policy: Policy, view: HostView, applications: [AttachedApplication], cgroups: [Set<UInt64>],
-        sockets: [ObservedSocket]
+        policy: Policy, previous: Policy? = nil, view: HostView, applications: [AttachedApplication],
+        cgroups: [Set<UInt64>], sockets: [ObservedSocket]
     ) {
         self.sockets = sockets
         self.index = PolicyIndex(policy)
+        self.previous = previous.map { PolicyIndex($0) }
         self.view = view
         self.applications = applications
         var byCgroup: [UInt64: Int] = [:]
@@ -91,8 +94,8 @@ struct FlowJudge {
         of socket: ObservedSocket, local: IPv4Address, remote: IPv4Address, owner: Int
     ) -> Verdict {
         let subject = applications[owner].subject
-        let outgoing = index.verdict(
-            .outgoing(Outgoing(socket.transport, to: remote, port: socket.remotePort)), by: subject, on: view)
+        let attempt = Attempt.outgoing(Outgoing(socket.transport, to: remote, port: socket.remotePort))
+        let outgoing = index.verdict(attempt, by: subject, on: view)
         // A connected UDP socket is the application's own doing. A TCP one may have been accepted.
         guard socket.transport == .tcp else { return outgoing }
         let origin = origin(of: socket, owner: owner)
@@ -108,6 +111,9 @@ struct FlowJudge {
         // A peer on this host that only borrows an application address is the host: what the policy says of that
         // address does not speak for it.
         if byAddress[remote] != nil, !isMember { return incoming }
+        // The ports only hint at who began, and a program chooses its own. Where the change takes away what may have let
+        // the connection out, it goes, whatever its ports look like.
+        if !outgoing.allowed, previous?.verdict(attempt, by: subject, on: view).allowed == true { return outgoing }
         switch origin {
         case .connected: return outgoing
         case .accepted: return incoming
@@ -154,15 +160,37 @@ struct FlowJudge {
 
 extension Agent {
     func flowJudge(
-        policy: Policy, view: HostView, applications: [AttachedApplication]
+        policy: Policy, previous: Policy? = nil, view: HostView, applications: [AttachedApplication]
     ) throws(AgentError) -> FlowJudge {
         var cgroups: [Set<UInt64>] = []
         for application in applications {
             // A cgroup that is gone has no members to find; its sockets still have its id.
             cgroups.append((try? host.cgroupIDs(below: application.cgroupPath)) ?? [application.cgroupID])
         }
+        let sockets = try asking { try host.sockets() }
+        try addRemovedCgroups(to: &cgroups, of: applications, sockets: sockets)
         return FlowJudge(
-            policy: policy, view: view, applications: applications, cgroups: cgroups,
-            sockets: try asking { try host.sockets() })
+            policy: policy, previous: previous, view: view, applications: applications, cgroups: cgroups,
+            sockets: sockets)
+    }
+
+    /// A socket outlives the child cgroup that made it. One that has an application's address and whose cgroup is nowhere
+    /// any more is that application's.
+    private func addRemovedCgroups(
+        to cgroups: inout [Set<UInt64>], of applications: [AttachedApplication], sockets: [ObservedSocket]
+    ) throws(AgentError) {
+        let known = cgroups.reduce(into: Set<UInt64>()) { $0.formUnion($1) }
+        let byAddress = Dictionary(
+            applications.enumerated().map { ($1.address, $0) }, uniquingKeysWith: { first, _ in first })
+        let unknown = sockets.filter { socket in
+            socket.isConnected && !known.contains(socket.cgroupID)
+                && socket.local.map { byAddress[$0] != nil } == true
+        }
+        guard !unknown.isEmpty else { return }
+        let live = try asking { try host.allCgroupIDs() }
+        for socket in unknown where !live.contains(socket.cgroupID) {
+            guard let local = socket.local, let owner = byAddress[local] else { continue }
+            cgroups[owner].insert(socket.cgroupID)
+        }
     }
 }

@@ -47,6 +47,9 @@ public protocol Host {
     /// Ids of a cgroup and of every cgroup below it.
     func cgroupIDs(below path: String) throws -> Set<UInt64>
 
+    /// Ids of every cgroup of the hierarchy, the root's too.
+    func allCgroupIDs() throws -> Set<UInt64>
+
     /// Sockets that processes in the cgroup or below it hold although they were made in a cgroup outside it.
     func foreignSockets(of path: String) throws -> [ForeignSocket]
 

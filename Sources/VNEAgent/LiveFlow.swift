@@ -87,7 +87,7 @@ extension DenialRecord: CustomStringConvertible {
         let microseconds = "\(time / 1_000 % 1_000_000)"
         let fraction = String(repeating: "0", count: 6 - microseconds.count) + microseconds
         let end = { (address: IPv4Address?, port: UInt16) in address.map { "\($0):\(port)" } ?? "-" }
-        let caller = process.map { " (\(command ?? "?"), \($0))" } ?? ""
+        let caller = process.map { " (\(command?.printable ?? "?"), \($0))" } ?? ""
         let isArriving = hook == Hook.ingress.name
         let arrow = isArriving ? "<-" : "->"
         return "\(time / 1_000_000_000).\(fraction) \(application) \(hook) \(audited ? "audited" : "denied") "

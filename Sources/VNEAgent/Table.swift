@@ -18,7 +18,7 @@ public struct Table: Hashable, Sendable {
 extension Table: CustomStringConvertible {
     /// A line for the header and one for each row, without blanks at their ends.
     public var description: String {
-        let lines = [header] + rows
+        let lines = ([header] + rows).map { $0.map(\.printable) }
         let widths = header.indices.map { column in
             lines.map { column < $0.count ? $0[column].count : 0 }.max() ?? 0
         }

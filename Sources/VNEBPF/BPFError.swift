@@ -12,6 +12,8 @@ public enum BPFError: Error, Hashable, Sendable {
     case invalidName(String)
     /// The directory is there and is no instance.
     case notAnInstance(path: String)
+    /// The directory belongs to somebody else than root.
+    case foreignDirectory(path: String)
     /// The instance was loaded by a build with another layout of the maps.
     case incompatible(instance: String, found: UInt32)
     /// The instance serves another network namespace.
@@ -110,6 +112,7 @@ extension BPFError: CustomStringConvertible {
         case .readOnly: "the instance was opened for reading only"
         case .invalidName(let name): "“\(name)” cannot name a directory of pins"
         case .notAnInstance(let path): "\(path) exists and is no instance of vne-agent"
+        case .foreignDirectory(let path): "\(path) is not root's alone: somebody else made it"
         case .incompatible(let instance, let found):
             "the instance \(instance) was loaded by another version (layout \(found))"
         case .foreignNamespace(let instance): "the instance \(instance) serves another network namespace"
@@ -140,6 +143,7 @@ extension BPFError: CustomStringConvertible {
         case .incompatible: "unload the instance and apply its policy again"
         case .foreignNamespace: "give each network namespace an instance of its own with --instance"
         case .incomplete, .damagedImage: "unload the instance and apply its policy again"
+        case .foreignDirectory(let path): "look whose it is and remove it: rm -r \(path)"
         case .notAnInstance: "choose another name with --instance"
         case .invalidName: "letters, digits, ‘-’, ‘_’ and ‘.’, at most 63 bytes; an instance’s without ‘.’"
         case .addressHeld, .nameTaken, .alreadyAttached: "detach that application first"

@@ -56,6 +56,13 @@ enum BPFFileSystem {
         return held.st_dev == found.st_dev && held.st_ino == found.st_ino
     }
 
+    /// Whether only root can change what is in the directory.
+    static func isRootsOwn(_ descriptor: borrowing Descriptor) -> Bool {
+        var held = stat()
+        guard unsafe fstat(descriptor.rawValue, &held) == 0 else { return false }
+        return held.st_uid == 0 && held.st_mode & 0o022 == 0
+    }
+
     /// Makes a directory; false if there is one. The C function is `mkdir`.
     @discardableResult
     static func makeDirectory(_ path: String) throws(BPFError) -> Bool {

@@ -149,6 +149,15 @@ final class CgroupTree {
         return identifiers
     }
 
+    /// Ids of every cgroup below the mount, and of the mount itself.
+    func allIdentifiers() throws(HostError) -> Set<UInt64> {
+        var identifiers: Set<UInt64> = []
+        try visit(".") { directory throws(HostError) in
+            if let id = Self.inode(of: directory) { identifiers.insert(id) }
+        }
+        return identifiers
+    }
+
     /// The processes in a cgroup and in every cgroup below it, in the order of their ids.
     func processes(below path: String) throws(HostError) -> [UInt32] {
         var processes: Set<UInt32> = []

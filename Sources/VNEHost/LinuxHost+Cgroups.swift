@@ -47,6 +47,11 @@ extension LinuxHost {
         try cgroups().identifiers(below: path)
     }
 
+    /// Ids of every cgroup below the cgroup2 mount, and of the root.
+    public func allCgroupIDs() throws(HostError) -> Set<UInt64> {
+        try cgroups().allIdentifiers()
+    }
+
     /// The processes in a cgroup and below it, in the order of their ids.
     public func processes(below path: String) throws(HostError) -> [UInt32] {
         try cgroups().processes(below: path)

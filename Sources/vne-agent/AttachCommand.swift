@@ -80,7 +80,8 @@ struct AttachCommand: ParsableCommand {
         guard !report.foreignSockets.isEmpty else { return }
         Console.show("NOT covered: sockets that were made outside the cgroup keep what they could do before.")
         for socket in report.foreignSockets {
-            Console.show("  \(socket.command) (\(socket.process)), descriptor \(socket.descriptor): \(socket.summary)")
+            Console.show(
+                "  \(socket.command.printable) (\(socket.process)), descriptor \(socket.descriptor): \(socket.summary)")
         }
         Console.show("  Restart these processes inside the cgroup, or refuse such cgroups with --require-clean.")
     }

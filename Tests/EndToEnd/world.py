@@ -9,6 +9,7 @@ import ctypes
 import errno
 import json
 import os
+import re
 import shutil
 import signal
 import socket
@@ -104,17 +105,28 @@ def _rmdir(path):
             time.sleep(0.02)
 
 
+def is_leftover(name):
+    """Whether a name of the tests' is that of a run that has ended: it carries the process's id."""
+    digits = re.match(rf"{PREFIX}(\d+)", name)
+    return bool(digits) and not Path(f"/proc/{digits[1]}").exists()
+
+
 def sweep():
-    """Removes what a crashed run left: instances, cgroups and namespaces with the tests' prefix."""
+    """Removes what a crashed run left: instances, cgroups and namespaces with the tests' prefix. Other runs go on."""
     pins = Path("/sys/fs/bpf")
     for directory in MOUNT.glob(f"{PREFIX}*"):
-        kill_cgroup(directory)
+        if is_leftover(directory.name):
+            kill_cgroup(directory)
+    for directory in MOUNT.glob(f"vne.{PREFIX}*"):
+        if is_leftover(directory.name.removeprefix("vne.")):
+            kill_cgroup(directory)
     if pins.exists():
         for instance in pins.glob(f"{PREFIX}*"):
-            shutil.rmtree(instance, ignore_errors=True)
-    for name in run("ip", "netns", "list").stdout.split("\n"):
-        if name.startswith(PREFIX):
-            run("ip", "netns", "delete", name.split()[0], check=False)
+            if is_leftover(instance.name):
+                shutil.rmtree(instance, ignore_errors=True)
+    for line in run("ip", "netns", "list").stdout.split("\n"):
+        if line and is_leftover(line):
+            run("ip", "netns", "delete", line.split()[0], check=False)
 
 
 class Host:

@@ -87,7 +87,8 @@ import VNEAgent
         #expect(world.publications.last?.revoking == true)
         _ = try apply(
             edited(("addresses: [10.10.2.0/24]", "    addresses: [10.10.2.0/24]\n    remote: {in: allow, out: deny}")))
-        #expect(Set(world.destroyed.map(\.cookie)) == [1, 2, 3])
+        // The accepted one too, this once: a program chooses its ports, and it might have been let out by what is gone.
+        #expect(Set(world.destroyed.map(\.cookie)) == [1, 2, 3, 6])
     }
 
     @Test func `a connection of a host process that borrows the application's address is judged as the host`() throws {
@@ -96,6 +97,7 @@ import VNEAgent
             Samples.tcp(1, "10.10.2.1", 80, "10.10.2.1", 50000, cgroup: 10),
             Samples.tcp(2, "10.10.2.1", 50000, "10.10.2.1", 80, cgroup: 99),
         ]
+        world.cgroups["system.slice/monitor.service"] = 99
         #expect(try apply(Samples.attached).cutFlows.isEmpty)
         _ = try apply(edited(("addresses: [10.10.2.0/24]", "    addresses: [10.10.2.0/24]\n    host: deny")))
         #expect(world.destroyed.map(\.cookie) == [1])

@@ -91,6 +91,10 @@ struct FakeHost: Host {
         }
     }
 
+    func allCgroupIDs() throws -> Set<UInt64> {
+        try world.step("allCgroupIDs") { Set(world.cgroups.values).union([1]) }
+    }
+
     func foreignSockets(of path: String) throws -> [ForeignSocket] {
         try world.step("foreignSockets") { world.foreign[path] ?? [] }
     }

@@ -15,7 +15,8 @@ struct ImageJudge {
     }
 
     func reason(_ attempt: Attempt) throws -> Reason {
-        switch attempt {
+        guard case .environment(environment.id, _) = try image.owner(of: subject.address) else { return .unconfigured }
+        return switch attempt {
         case .outgoing(let attempt): try outgoing(attempt)
         case .incoming(let attempt): try incoming(attempt)
         case .bind(_, let address):
