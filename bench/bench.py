@@ -148,7 +148,7 @@ class Traffic:
         for address in ("10.10.2.1", "10.10.2.2"):
             run("ip", "-n", host.name, "address", "add", f"{address}/32", "dev", "lo")
         program = host.directory / "load"
-        run("gcc", "-O2", "-Wall", "-Wextra", "-o", program, PROJECT / "bench" / "load.c")
+        run("clang", "-O2", "-Wall", "-Wextra", "-o", program, PROJECT / "bench" / "load.c")
         cpu = max(os.sched_getaffinity(0))
         self.load = host.start(None, program, host.cgroup / "server", host.cgroup / "client", "10.10.2.1", cpu,
                                stdin=subprocess.PIPE, stderr=None, bufsize=1)
