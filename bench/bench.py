@@ -98,23 +98,37 @@ def attach(rounds, results):
         many.write_text(more)
         programs = [(kernel.open_pin(f"/sys/fs/bpf/{host.instance}/programs/{name}"), kernel.ATTACH_TYPES[name])
                     for name in HOOKS]
-        ratios = []
+        ratios, pinned = [], []
+        pins = Path(f"/sys/fs/bpf/{host.instance}z")
         for number in range(rounds):
             cgroup = os.open(host.make(f"bare{number}"), os.O_RDONLY)
-            bare = []
+            bare, named = [], []
             for _ in range(20):
                 start = time.perf_counter()
                 links = [kernel.create_link(program, cgroup, kind) for program, kind in programs]
                 bare.append(time.perf_counter() - start)
                 for link in links:
                     os.close(link)
+                # The same, and each link gets the name without which it would go with the command.
+                pins.mkdir()
+                start = time.perf_counter()
+                links = []
+                for index, (program, kind) in enumerate(programs):
+                    links.append(kernel.create_link(program, cgroup, kind))
+                    kernel.pin(links[-1], pins / str(index))
+                named.append(time.perf_counter() - start)
+                shutil.rmtree(pins)
+                for link in links:
+                    os.close(link)
             os.close(cgroup)
+            pinned.append(statistics.median(named) / statistics.median(bare))
             host.apply(base)
             attaching = timed(host.agent_command("apply", many), host.namespace)
             nothing = timed(host.agent_command("apply", many), host.namespace)
             ratios.append((attaching - nothing) / batch / statistics.median(bare))
         for program, _ in programs:
             os.close(program)
+    report("links with their pins / bare links", pinned, None, results)
     report("attach one / bare bpf_link_create", ratios, 3.0, results, f"bare {statistics.median(bare) * 1e6:.0f} us")
 
 
