@@ -77,12 +77,28 @@ def start_up(rounds, results):
     report("start: --version / bpftool version", ratios, 3.0, results)
 
 
+def bare_links(path, programs, pins):
+    """Seconds that the links of all programs take on a cgroup that had none, with a pin each where there is a place."""
+    cgroup = os.open(path, os.O_RDONLY)
+    links = []
+    start = time.perf_counter()
+    for index, (program, kind) in enumerate(programs):
+        links.append(kernel.create_link(program, cgroup, kind))
+        if pins:
+            kernel.pin(links[-1], pins / str(index))
+    elapsed = time.perf_counter() - start
+    for link in links:
+        os.close(link)
+    os.close(cgroup)
+    return elapsed
+
+
 def attach(rounds, results):
     """One more application of an `apply`, against the bare links of the same programs, with 100 applications there."""
     base = POLICY + "applications:\n" + "\n".join(
         f"  there{number}: {{environment: shop, address: 10.10.2.{number + 1}, cgroup: CGROUP/there{number}}}"
         for number in range(100)) + "\n"
-    batch = 50
+    batch = 200
     with Host("attach", policy=POLICY, remote=False) as host:
         base = base.replace("CGROUP", host.cgroup.name)
         more = base + "\n".join(
@@ -101,26 +117,13 @@ def attach(rounds, results):
         ratios, pinned = [], []
         pins = Path(f"/sys/fs/bpf/{host.instance}z")
         for number in range(rounds):
-            cgroup = os.open(host.make(f"bare{number}"), os.O_RDONLY)
             bare, named = [], []
-            for _ in range(20):
-                start = time.perf_counter()
-                links = [kernel.create_link(program, cgroup, kind) for program, kind in programs]
-                bare.append(time.perf_counter() - start)
-                for link in links:
-                    os.close(link)
+            for sample in range(5):
+                bare.append(bare_links(host.make(f"bare{number}-{sample}"), programs, None))
                 # The same, and each link gets the name without which it would go with the command.
                 pins.mkdir()
-                start = time.perf_counter()
-                links = []
-                for index, (program, kind) in enumerate(programs):
-                    links.append(kernel.create_link(program, cgroup, kind))
-                    kernel.pin(links[-1], pins / str(index))
-                named.append(time.perf_counter() - start)
+                named.append(bare_links(host.make(f"named{number}-{sample}"), programs, pins))
                 shutil.rmtree(pins)
-                for link in links:
-                    os.close(link)
-            os.close(cgroup)
             pinned.append(statistics.median(named) / statistics.median(bare))
             host.apply(base)
             attaching = timed(host.agent_command("apply", many), host.namespace)
@@ -234,7 +237,7 @@ def main():
     if options.only in (None, "start"):
         start_up(min(options.rounds, 300), results)
     if options.only in (None, "attach"):
-        attach(min(options.rounds, 15), results)
+        attach(min(options.rounds, 40), results)
     if options.only in (None, "traffic"):
         traffic(options.rounds, options.precision, results)
     if options.json:
