@@ -70,12 +70,12 @@ static __always_inline int vne_is_only6(struct bpf_sock_addr *ctx)
 }
 
 /* `::` with IPV6_V6ONLY: an address of the application's own on which nothing is received. */
-static __always_inline void vne_bind_unused6(struct bpf_sock_addr *ctx, const struct vne_attachment *application)
+static __always_inline void vne_bind_placeholder(struct bpf_sock_addr *ctx, const struct vne_attachment *application)
 {
-	ctx->user_ip6[0] = application->unused6_be[0];
-	ctx->user_ip6[1] = application->unused6_be[1];
-	ctx->user_ip6[2] = application->unused6_be[2];
-	ctx->user_ip6[3] = application->unused6_be[3];
+	ctx->user_ip6[0] = application->placeholder6_be[0];
+	ctx->user_ip6[1] = application->placeholder6_be[1];
+	ctx->user_ip6[2] = application->placeholder6_be[2];
+	ctx->user_ip6[3] = application->placeholder6_be[3];
 }
 
 static __always_inline void vne_bind_mapped(struct bpf_sock_addr *ctx, const struct vne_attachment *application)
@@ -102,7 +102,7 @@ int vne_bind6(struct bpf_sock_addr *ctx)
 	if (vne_is_unspecified6(ctx)) {
 		vne_remember_wildcard(ctx, 1);
 		if (vne_is_only6(ctx))
-			vne_bind_unused6(ctx, judge.application);
+			vne_bind_placeholder(ctx, judge.application);
 		else
 			vne_bind_mapped(ctx, judge.application);
 	} else if (vne_is_mapped(ctx) && (!attempt.remote || attempt.remote == judge.application->address)) {

@@ -12,7 +12,6 @@
 
 #define VNE_TCP_SYN 0x02
 #define VNE_TCP_ACK 0x10
-#define VNE_ICMP_ECHO_REPLY 0
 #define VNE_ICMP_ECHO 8
 
 /* What the two packet hooks need of a packet. Host byte order. */

@@ -1,11 +1,14 @@
 /// Finds the word that somebody meant.
-struct NearestWord {
+public struct NearestWord {
     /// How many words may still be compared. Among thousands of names a search takes its time, and a file with
     /// thousands of wrong names is not helped by the last suggestion.
     private var budget = 400_000
 
+    /// A search with its whole budget.
+    public init() {}
+
     /// The word nearest to `text`, if it is near: at most a third of its letters put in, dropped, replaced or swapped.
-    mutating func find(_ text: String, in words: some Collection<String>) -> String? {
+    public mutating func find(_ text: String, in words: some Collection<String>) -> String? {
         guard words.count <= budget else { return nil }
         budget -= words.count
         let wanted = Array(text.lowercased().utf8)

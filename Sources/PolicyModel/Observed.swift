@@ -9,12 +9,17 @@ public struct AttachedApplication: Hashable, Sendable {
         /// Being taken away: everything is denied until it is gone. A command that finds it so finishes it.
         case detaching
     }
+    /// How far the attachment is.
     public var state: State
+    /// Unique among the instance's applications.
     public var name: String
+    /// Name of its environment.
     public var environment: String
     /// The environment's id in policy images; it stays for as long as an attachment refers to it.
     public var environmentID: UInt32
+    /// Its application address.
     public var address: IPv4Address
+    /// As the policy or the command gave it; no resolver learns it.
     public var hostname: String?
     /// Relative to the cgroup2 mount, without a leading slash.
     public var cgroupPath: String
@@ -33,16 +38,19 @@ public struct AttachedApplication: Hashable, Sendable {
 
     /// A process, told from a later one with the same id by its start time.
     public struct Launcher: Hashable, Sendable {
+        /// The process's id.
         public var process: UInt32
         /// Clock ticks since boot: field 22 of `/proc/PID/stat`.
         public var startTime: UInt64
 
+        /// A process from its id and start time.
         public init(process: UInt32, startTime: UInt64) {
             self.process = process
             self.startTime = startTime
         }
     }
 
+    /// A record from its parts.
     public init(
         state: State = .attaching, name: String, environment: String, environmentID: UInt32 = 0, address: IPv4Address,
         hostname: String? = nil, cgroupPath: String, cgroupID: UInt64, cgroupLevel: UInt32, fromPolicy: Bool = false,
@@ -87,6 +95,7 @@ public struct VerdictCounters: Hashable, Sendable {
     /// Denials that audit mode let through, by hook.
     public var audited: [Hook: UInt64]
 
+    /// Counters from nonzero counts.
     public init(verdicts: [Hook: [Reason: UInt64]] = [:], audited: [Hook: UInt64] = [:]) {
         self.verdicts = verdicts
         self.audited = audited
@@ -109,21 +118,30 @@ public struct VerdictCounters: Hashable, Sendable {
 public struct Denial: Hashable, Sendable {
     /// Nanoseconds of CLOCK_MONOTONIC.
     public var time: UInt64
+    /// Id of the application's cgroup.
     public var cgroupID: UInt64
+    /// The hook that denied.
     public var hook: Hook
+    /// Why.
     public var reason: Reason
     /// Audit mode let it through.
     public var audited: Bool
     /// `IPPROTO_…`; 0 if unknown.
     public var transport: UInt32
+    /// The peer; 0.0.0.0 if there is none.
     public var remote: IPv4Address
+    /// 0 if there is none.
     public var remotePort: UInt16
+    /// The application address.
     public var local: IPv4Address
+    /// 0 where the socket has none yet. Ping: the echo identifier.
     public var localPort: UInt16
     /// 0 in the packet hooks, which run in no process's context.
     public var process: UInt32
+    /// Name of the calling process, whatever the program chose; empty in the packet hooks.
     public var command: String
 
+    /// A denial from its parts.
     public init(
         time: UInt64, cgroupID: UInt64, hook: Hook, reason: Reason, audited: Bool, transport: UInt32,
         remote: IPv4Address, remotePort: UInt16, local: IPv4Address, localPort: UInt16, process: UInt32, command: String
@@ -145,7 +163,9 @@ public struct Denial: Hashable, Sendable {
 
 /// An entry of an application's flow table: a datagram flow whose answers are let through.
 public struct RecordedFlow: Hashable, Sendable {
+    /// The peer's address.
     public var remote: IPv4Address
+    /// The peer's port; 0 for ping.
     public var remotePort: UInt16
     /// Ping: the echo identifier.
     public var localPort: UInt16
@@ -154,6 +174,7 @@ public struct RecordedFlow: Hashable, Sendable {
     /// Milliseconds since it was last refreshed, about.
     public var idle: UInt32
 
+    /// A flow from its parts.
     public init(remote: IPv4Address, remotePort: UInt16, localPort: UInt16, incoming: Bool, idle: UInt32) {
         self.remote = remote
         self.remotePort = remotePort
@@ -167,21 +188,28 @@ public struct RecordedFlow: Hashable, Sendable {
 public struct ObservedSocket: Hashable, Sendable {
     /// What `SOCK_DESTROY` needs to name it again: address family, protocol and the kernel's cookie.
     public var family: UInt8
+    /// TCP or UDP.
     public var transport: TransportProtocol
+    /// The kernel's own number for the socket, `INET_DIAG` cookie.
     public var cookie: UInt64
     /// `TCP_ESTABLISHED` is 1, `TCP_LISTEN` 10, an unconnected UDP socket 7.
     public var state: UInt8
     /// IPv4, or an IPv4-mapped IPv6 address; nil for native IPv6.
     public var local: IPv4Address?
+    /// 0 while it has none.
     public var localPort: UInt16
+    /// The peer, in the same form as `local`; nil where it is not connected.
     public var remote: IPv4Address?
+    /// The peer's port; 0 where it is not connected.
     public var remotePort: UInt16
     /// The cgroup that made it; 0 where the kernel does not say.
     public var cgroupID: UInt64
+    /// As in `/proc/PID/fd`: `socket:[inode]`.
     public var inode: UInt64
     /// Index of the interface that it is bound to, 0 for none.
     public var interface: UInt32
 
+    /// A socket from its parts.
     public init(
         family: UInt8, transport: TransportProtocol, cookie: UInt64, state: UInt8, local: IPv4Address?,
         localPort: UInt16, remote: IPv4Address?, remotePort: UInt16, cgroupID: UInt64, inode: UInt64, interface: UInt32

@@ -1,11 +1,13 @@
 /// A published policy file.
 public struct PublishedPolicy: Hashable, Sendable {
+    /// The whole file, as `apply` read it.
     public var text: String
     /// The file's name as it was given to `apply`.
     public var source: String
     /// Counts publications of the instance.
     public var generation: UInt32
 
+    /// A published policy from its parts.
     public init(text: String, source: String, generation: UInt32) {
         self.text = text
         self.source = source
@@ -15,9 +17,12 @@ public struct PublishedPolicy: Hashable, Sendable {
 
 /// What a published policy has an environment do, as far as attaching needs it.
 public struct PublishedEnvironment: Hashable, Sendable {
+    /// Index of its record in the policy image.
     public var id: UInt32
+    /// Whether its applications need the egress hook.
     public var needsEgress: Bool
 
+    /// An environment from its parts.
     public init(id: UInt32, needsEgress: Bool) {
         self.id = id
         self.needsEgress = needsEgress

@@ -107,7 +107,9 @@ public struct SharedService: Hashable, Sendable {
 
 /// An outgoing attempt: a connect, a send, or a packet at egress.
 public struct Outgoing: Hashable, Sendable {
+    /// What the socket speaks.
     public var transport: TransportProtocol
+    /// The peer's address.
     public var destination: IPv4Address
     /// 0 for ping.
     public var port: UInt16
@@ -117,6 +119,7 @@ public struct Outgoing: Hashable, Sendable {
     /// The application's own port, for answers over TCP at egress.
     public var localPort: UInt16
 
+    /// An attempt from its parts.
     public init(
         _ transport: TransportProtocol, to destination: IPv4Address, port: UInt16, answersFlow: Bool = false,
         localPort: UInt16 = 0
@@ -138,11 +141,17 @@ public struct Incoming: Hashable, Sendable {
         /// On an interface with this index.
         case interface(UInt32)
     }
+    /// What the packet carries.
     public var transport: TransportProtocol
+    /// The source that the packet claims.
     public var source: IPv4Address
+    /// 0 for ping.
     public var sourcePort: UInt16
+    /// The packet's destination.
     public var destination: IPv4Address
+    /// 0 for ping.
     public var destinationPort: UInt16
+    /// Where it came in.
     public var arrival: Arrival
     /// TCP: a bare SYN. UDP and ping: always true.
     public var opensFlow: Bool
@@ -154,6 +163,7 @@ public struct Incoming: Hashable, Sendable {
     /// TCP: a SYN-ACK.
     public var acceptsFlow: Bool
 
+    /// A packet from its parts.
     public init(
         _ transport: TransportProtocol, from source: IPv4Address, port sourcePort: UInt16,
         to destination: IPv4Address, port destinationPort: UInt16, arrival: Arrival, opensFlow: Bool = true,

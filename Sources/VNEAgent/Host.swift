@@ -59,6 +59,6 @@ public protocol Host {
     /// Whether this process is still there.
     func isAlive(_ launcher: AttachedApplication.Launcher) -> Bool
 
-    /// Which address has to be shown to be free before it is used: addresses on any interface of the namespace.
+    /// The IPv4 addresses on any interface of the namespace, application addresses included.
     func interfaceAddresses() throws -> Set<IPv4Address>
 }

@@ -1,3 +1,5 @@
+import PolicyModel
+
 /// The rules for names of applications, and the search for the one that was meant.
 enum Name {
     private static let limit = 63
@@ -35,12 +37,8 @@ enum Name {
 
     /// `did you mean “…”?`, or the names that there are when none is near and they are few.
     static func nearest(to name: String, among names: [String]) -> String? {
-        let ranked = names.map { (name: $0, distance: distance(name, $0)) }
-        if let best = ranked.min(by: { ($0.distance, $0.name) < ($1.distance, $1.name) }),
-            best.distance <= max(1, name.utf8.count / 3)
-        {
-            return "did you mean “\(best.name)”?"
-        }
+        var search = NearestWord()
+        if let near = search.find(name, in: names) { return "did you mean “\(near)”?" }
         guard (1...12).contains(names.count) else { return nil }
         return "there is: \(names.sorted().joined(separator: ", "))"
     }
@@ -52,26 +50,5 @@ enum Name {
             true
         default: false
         }
-    }
-
-    /// Insertions, deletions, substitutions and swaps of neighbours between two names.
-    private static func distance(_ left: String, _ right: String) -> Int {
-        let left = Array(left.utf8)
-        let right = Array(right.utf8)
-        var beforeLast: [Int] = []
-        var last = Array(0...right.count)
-        for row in left.indices {
-            var current = [row + 1]
-            for column in right.indices {
-                let isSame = left[row] == right[column]
-                var cost = min(last[column + 1] + 1, current[column] + 1, last[column] + (isSame ? 0 : 1))
-                if row > 0, column > 0, left[row] == right[column - 1], left[row - 1] == right[column] {
-                    cost = min(cost, beforeLast[column - 1] + 1)
-                }
-                current.append(cost)
-            }
-            (beforeLast, last) = (last, current)
-        }
-        return last[right.count]
     }
 }

@@ -185,8 +185,8 @@ extension Instance {
         attachment.level = application.cgroupLevel
         attachment.cgroup = application.cgroupID
         attachment.netns = networkNamespace
-        let unused = placeholder(application.address)
-        unsafe withUnsafeMutableBytes(of: &attachment.unused6_be) { unsafe $0.copyBytes(from: unused.prefix(16)) }
+        let bytes = placeholder(application.address)
+        unsafe withUnsafeMutableBytes(of: &attachment.placeholder6_be) { unsafe $0.copyBytes(from: bytes.prefix(16)) }
         return attachment
     }
 

@@ -4,6 +4,7 @@ internal import VNEPrograms
 extension Instance {
     /// A key and its value as they lie in a map.
     public struct RawEntry: Hashable, Sendable {
+        /// The key's bytes, as the kernel has them.
         public var key: [UInt8]
         /// Of a map with a value on each CPU: all of them, one after the other.
         public var value: [UInt8]
@@ -11,9 +12,13 @@ extension Instance {
 
     /// Who has an application address: an entry of `owner`.
     public struct OwnerRecord: Hashable, Sendable {
+        /// The claimed application address.
         public var address: IPv4Address
+        /// Id of the claiming cgroup.
         public var cgroupID: UInt64
+        /// Depth of that cgroup below the root.
         public var cgroupLevel: UInt32
+        /// Id of the claimer's environment.
         public var environmentID: UInt32
     }
 
@@ -23,8 +28,11 @@ extension Instance {
         public var cgroupID: UInt64
         /// Whether the hooks judge; otherwise they deny everything.
         public var isOpen: Bool
+        /// Id of the environment that it is judged by.
         public var environmentID: UInt32
+        /// The address that its sockets are given.
         public var address: IPv4Address
+        /// Depth of the cgroup below the root.
         public var cgroupLevel: UInt32
         /// The cgroup's id as the programs have it; 0 while they deny.
         public var judgedCgroupID: UInt64
@@ -40,6 +48,7 @@ extension Instance {
     public struct InstanceRecord: Hashable, Sendable {
         /// The layout of the maps.
         public var abiVersion: UInt32
+        /// Whether loading ended.
         public var isReady: Bool
         /// `SO_NETNS_COOKIE`.
         public var networkNamespace: UInt64
@@ -146,7 +155,7 @@ extension Instance {
 
 extension Instance.AttachmentRecord {
     init(_ attachment: vne_attachment, cgroupID: UInt64) {
-        let placeholder = unsafe withUnsafeBytes(of: attachment.unused6_be) { unsafe Array($0) }
+        let placeholder = unsafe withUnsafeBytes(of: attachment.placeholder6_be) { unsafe Array($0) }
         let used = unsafe withUnsafeBytes(of: attachment.flow_keys) { keys in
             unsafe keys.bindMemory(to: UInt64.self).count { $0 != 0 }
         }

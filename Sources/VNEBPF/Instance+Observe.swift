@@ -118,6 +118,7 @@ extension Instance {
 
     /// A hook of an application that is pinned.
     public struct LinkedHook: Hashable, Sendable {
+        /// The hook.
         public var hook: CgroupHook
         /// The link's id, as `bpftool link` shows it.
         public var linkID: UInt32

@@ -149,12 +149,19 @@ public struct PolicyImageReader {
 
     /// The record of an environment.
     public struct EnvironmentRecord: Hashable, Sendable {
+        /// Index of the record.
         public var id: UInt32
+        /// The environment's name.
         public var name: String
+        /// Whether the host may be talked to.
         public var host: Bool
+        /// Whether link-local peers may be talked to.
         public var linkLocal: Bool
+        /// Whether denials of reachability hold.
         public var mode: Mode
+        /// Whether its applications have the egress hook.
         public var needsEgress: Bool
+        /// What its sockets may speak.
         public var protocols: Set<TransportProtocol>
         /// The prefix, if it is the only one.
         public var prefix: IPv4Prefix?
@@ -235,6 +242,7 @@ public struct PolicyImageReader {
     public struct PermitRecord: Hashable, Sendable {
         /// The environment's id.
         public var from: UInt32
+        /// The other environment, or one address of it.
         public var to: PermitTarget
         /// Index of the first rule.
         public var list: UInt32
@@ -285,7 +293,9 @@ public struct PolicyImageReader {
     public struct Rule: Hashable, Sendable {
         /// `IPPROTO_…`; 0 for any.
         public var transport: UInt8
+        /// First and last port that match.
         public var ports: ClosedRange<UInt16>
+        /// What the rule says of a match.
         public var allows: Bool
     }
 

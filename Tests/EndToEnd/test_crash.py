@@ -82,6 +82,7 @@ class Crash(unittest.TestCase):
             check(f"killed at call {position} of {len(calls)}: {name}, number {number}")
         # A call or two may go by another way from one run to the next; nearly all have to be met.
         self.assertGreater(killed, len(calls) * 0.95)
+        print(f"{self.id().split('.')[-1]}: killed {killed} times at {len(calls)} system calls", flush=True)
         prepare()
         run(*command, preexec_fn=self.enter())
 
@@ -129,9 +130,9 @@ class Crash(unittest.TestCase):
                 self.host.agent("attach", path, "shop", "--address", "10.10.2.5", "--name", "subject")
 
         def check(when):
-            tried = self.host.python("subject", ASK_TCP, "10.10.3.1", "80")
-            if self.hooks() == 10:
-                self.assertIn(tried, REFUSED, when)
+            # The hook for packets goes last, and everything is denied before the first one goes.
+            if self.hooks():
+                self.assertIn(self.host.python("subject", ASK_TCP, "10.10.3.1", "80"), REFUSED, when)
 
         self.killed_at_every_call(prepare, command, check)
         self.assertEqual(self.hooks(), 0)
@@ -165,7 +166,7 @@ applications:
             self.assertEqual(self.host.python("web", ASK_TCP, "10.10.3.1", "80"), "EPERM", when)
             for name in ("old", "new"):
                 # Whole or half attached, neither reaches the other environment.
-                if self.hooks(name) in (1, 2, 9, 10):
+                if self.hooks(name):
                     self.assertIn(self.host.python(name, ASK_TCP, "10.10.3.1", "80"), REFUSED, f"{name}: {when}")
 
         self.killed_at_every_call(prepare, command, check)

@@ -317,7 +317,7 @@ struct vne_attachment {
 	/** SO_NETNS_COOKIE of the instance's network namespace. */
 	__u64 netns;
 	/** Where `::` with IPV6_V6ONLY is bound; nothing is received on it. Network byte order. */
-	__u32 unused6_be[4];
+	__u32 placeholder6_be[4];
 	/** Denials recorded in the current second, for the rate limit. */
 	__u32 event_second;
 	__u32 event_count;
