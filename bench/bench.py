@@ -77,18 +77,27 @@ def start_up(rounds, results):
     report("start: --version / bpftool version", ratios, 3.0, results)
 
 
-def bare_links(path, programs, pins):
-    """Seconds that the links of all programs take on a cgroup that had none, with a pin each where there is a place."""
+def bare_links(path, programs):
+    """Seconds that the links of all programs take on a cgroup that had none."""
     cgroup = os.open(path, os.O_RDONLY)
-    links = []
     start = time.perf_counter()
-    for index, (program, kind) in enumerate(programs):
-        links.append(kernel.create_link(program, cgroup, kind))
-        if pins:
-            kernel.pin(links[-1], pins / str(index))
+    links = [kernel.create_link(program, cgroup, kind) for program, kind in programs]
     elapsed = time.perf_counter() - start
     for link in links:
         os.close(link)
+    os.close(cgroup)
+    return elapsed
+
+
+def bare_programs(path, programs):
+    """Seconds that it takes to attach all programs without links, as the agent does."""
+    cgroup = os.open(path, os.O_RDONLY)
+    start = time.perf_counter()
+    for program, kind in programs:
+        kernel.attach(program, cgroup, kind)
+    elapsed = time.perf_counter() - start
+    for program, kind in programs:
+        kernel.detach(program, cgroup, kind)
     os.close(cgroup)
     return elapsed
 
@@ -101,37 +110,34 @@ def attach(rounds, results):
     batch = 200
     with Host("attach", policy=POLICY, remote=False) as host:
         base = base.replace("CGROUP", host.cgroup.name)
-        more = base + "\n".join(
-            f"  new{number}: {{environment: payments, address: 10.10.3.{number + 1}, "
-            f"cgroup: {host.cgroup.name}/new{number}}}" for number in range(batch)) + "\n"
         for number in range(100):
             host.make(f"there{number}")
-        for number in range(batch):
-            host.make(f"new{number}")
         host.apply(base)
-        few, many = host.directory / "few.yaml", host.directory / "many.yaml"
-        few.write_text(base)
-        many.write_text(more)
+        many = host.directory / "many.yaml"
         programs = [(kernel.open_pin(f"/sys/fs/bpf/{host.instance}/programs/{name}"), kernel.ATTACH_TYPES[name])
                     for name in HOOKS]
-        ratios, pinned = [], []
-        pins = Path(f"/sys/fs/bpf/{host.instance}z")
+        ratios, unlinked = [], []
         for number in range(rounds):
-            bare, named = [], []
+            # Cgroups of this round's own: none has had a program.
+            bare, direct = [], []
             for sample in range(5):
-                bare.append(bare_links(host.make(f"bare{number}-{sample}"), programs, None))
-                # The same, and each link gets the name without which it would go with the command.
-                pins.mkdir()
-                named.append(bare_links(host.make(f"named{number}-{sample}"), programs, pins))
-                shutil.rmtree(pins)
-            pinned.append(statistics.median(named) / statistics.median(bare))
-            host.apply(base)
+                bare.append(bare_links(host.make(f"bare{number}-{sample}"), programs))
+                direct.append(bare_programs(host.make(f"direct{number}-{sample}"), programs))
+            unlinked.append(statistics.median(direct) / statistics.median(bare))
+            for new in range(batch):
+                host.make(f"new{number}-{new}")
+            many.write_text(base + "\n".join(
+                f"  new{new}: {{environment: payments, address: 10.10.3.{new + 1}, "
+                f"cgroup: {host.cgroup.name}/new{number}-{new}}}" for new in range(batch)) + "\n")
             attaching = timed(host.agent_command("apply", many), host.namespace)
             nothing = timed(host.agent_command("apply", many), host.namespace)
             ratios.append((attaching - nothing) / batch / statistics.median(bare))
+            host.apply(base)
+            for path in host.cgroup.glob("*-*"):
+                os.rmdir(path)
         for program, _ in programs:
             os.close(program)
-    report("links with their pins / bare links", pinned, None, results)
+    report("attached without links / bare links", unlinked, None, results)
     report("attach one / bare bpf_link_create", ratios, 3.0, results, f"bare {statistics.median(bare) * 1e6:.0f} us")
 
 
@@ -157,7 +163,7 @@ class Traffic:
         self.attachments = [kernel.lookup(self.maps["attachment"], key, 12352) for key in self.keys]
         addresses = [struct.pack("<I", int.from_bytes(socket.inet_aton(a), "big")) for a in ("10.10.2.1", "10.10.2.2")]
         owners = [kernel.lookup(self.maps["owner"], address, 16) for address in addresses]
-        # What the agent attached stays as it is, but for its links, which the bench makes and closes itself.
+        # What the agent attached stays as it is, but for its hooks: the bench makes links and closes them itself.
         host.agent("detach", "server")
         host.agent("detach", "client")
         for address, owner in zip(addresses, owners):

@@ -7,7 +7,8 @@ import struct
 _libc = ctypes.CDLL(None, use_errno=True)
 _BPF = 321 if os.uname().machine == "x86_64" else 280
 
-MAP_LOOKUP, MAP_UPDATE, OBJ_PIN, OBJ_GET, LINK_CREATE = 1, 2, 6, 7, 28
+MAP_LOOKUP, MAP_UPDATE, OBJ_GET, PROG_ATTACH, PROG_DETACH, LINK_CREATE = 1, 2, 7, 8, 9, 28
+ALLOW_MULTI = 2
 
 # enum bpf_attach_type of each hook, by the name of its program.
 ATTACH_TYPES = {"vne_ingress": 0, "vne_egress": 1, "vne_create": 2, "vne_bind4": 8, "vne_bind6": 9, "vne_connect4": 10,
@@ -29,15 +30,19 @@ def open_pin(path):
     return _bpf(OBJ_GET, struct.pack("<QII", ctypes.addressof(name), 0, 0))
 
 
-def pin(descriptor, path):
-    """Gives an object a name in the BPF file system."""
-    name = ctypes.create_string_buffer(os.fsencode(path))
-    _bpf(OBJ_PIN, struct.pack("<QII", ctypes.addressof(name), descriptor, 0))
-
-
 def create_link(program, cgroup, attach_type):
     """Attaches a program; it is detached when the descriptor is closed."""
     return _bpf(LINK_CREATE, struct.pack("<IIII32x", program, cgroup, attach_type, 0))
+
+
+def attach(program, cgroup, attach_type):
+    """Attaches a program without a link: the cgroup holds it."""
+    _bpf(PROG_ATTACH, struct.pack("<IIIII", cgroup, program, attach_type, ALLOW_MULTI, 0))
+
+
+def detach(program, cgroup, attach_type):
+    """Takes off what attach() put there."""
+    _bpf(PROG_DETACH, struct.pack("<III8x", cgroup, program, attach_type))
 
 
 def lookup(map_descriptor, key, size):

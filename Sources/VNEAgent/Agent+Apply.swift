@@ -150,6 +150,8 @@ extension Agent {
             guard let cgroup = application.cgroup else { continue }
             do throws(AgentError) {
                 var known = if let ground { ground } else { try observe() }
+                // The only copy: what is appended to it is not copied first.
+                ground = nil
                 let attached = try attach(
                     application, of: policy, cgroup: cgroup, requireClean: false, ground: known)
                 known.applications.append(attached.application)
@@ -157,7 +159,6 @@ extension Agent {
                 ground = known
                 report.attached.append(attached)
             } catch {
-                ground = nil
                 report.failures.append(ApplyReport.Failure(application: application.name, error: error))
             }
         }

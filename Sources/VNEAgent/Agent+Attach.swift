@@ -156,6 +156,7 @@ extension Agent {
     private func checkFree(
         name: String, hostname: String?, cgroup: OpenCgroup, among applications: [AttachedApplication]
     ) throws(AgentError) {
+        let hostname = hostname?.lowercased()
         for other in applications {
             if other.cgroupID == cgroup.id {
                 throw AgentError(
@@ -167,20 +168,28 @@ extension Agent {
                     .conflict, "the name “\(name)” is taken by the application in \(other.cgroupPath)",
                     hint: "choose another one with --name")
             }
-            if cgroup.path.hasPrefix(other.cgroupPath + "/") {
+            if Self.lies(cgroup.path, below: other.cgroupPath) {
                 throw AgentError(
                     .conflict, "the cgroup \(cgroup.path) is inside the application “\(other.name)”",
                     hint: "an application's child cgroups are part of it")
             }
-            if other.cgroupPath.hasPrefix(cgroup.path + "/") {
+            if Self.lies(other.cgroupPath, below: cgroup.path) {
                 throw AgentError(
                     .conflict, "the cgroup \(cgroup.path) holds the application “\(other.name)” (\(other.cgroupPath))",
                     hint: "detach it first: vne-agent detach \(other.name)")
             }
-            if let hostname, let taken = other.hostname, taken.lowercased() == hostname.lowercased() {
-                throw AgentError(.conflict, "the hostname “\(hostname)” is taken by the application “\(other.name)”")
+            if let hostname, let taken = other.hostname, taken.lowercased() == hostname {
+                throw AgentError(.conflict, "the hostname “\(taken)” is taken by the application “\(other.name)”")
             }
         }
+    }
+
+    /// Whether a cgroup's path leads into another's. By bytes, as it is asked of every application there is.
+    private static func lies(_ path: String, below above: String) -> Bool {
+        let (path, above) = (path.utf8, above.utf8)
+        guard path.count > above.count, path[path.index(path.startIndex, offsetBy: above.count)] == UInt8(ascii: "/")
+        else { return false }
+        return path.starts(with: above)
     }
 
     /// Says which sockets the isolator would not cover; refuses processes that it could not cover at all.

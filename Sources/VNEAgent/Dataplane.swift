@@ -27,9 +27,6 @@ public protocol Dataplane {
     /// The application of a cgroup.
     func application(cgroupID: UInt64) throws -> AttachedApplication?
 
-    /// The application with a name; found by its pin, not by a search.
-    func application(named name: String) throws -> AttachedApplication?
-
     /// Who holds an application address on this host: the cgroup's id.
     func holder(of address: IPv4Address) throws -> UInt64?
 

@@ -16,8 +16,6 @@ public struct UnloadedInstance: Dataplane {
     public func applications() -> [AttachedApplication] { [] }
     /// None is attached.
     public func application(cgroupID: UInt64) -> AttachedApplication? { nil }
-    /// None is attached.
-    public func application(named name: String) -> AttachedApplication? { nil }
     /// Nobody holds an address.
     public func holder(of address: IPv4Address) -> UInt64? { nil }
     /// Nothing was counted.

@@ -8,7 +8,7 @@ public enum BPFError: Error, Hashable, Sendable {
     case failed(Operation, code: Int32, log: String? = nil)
     /// The call changes something, and the instance was opened for reading.
     case readOnly
-    /// Not a name that the pin directory can hold.
+    /// Not a name that the pin directory, or the record, can hold.
     case invalidName(String)
     /// The directory is there and is no instance.
     case notAnInstance(path: String)
@@ -58,9 +58,11 @@ public enum BPFError: Error, Hashable, Sendable {
         case mapMemory(name: String)
         case openPin(path: String)
         case pin(path: String)
-        case createLink(hook: String, cgroup: String)
-        case updateLink(path: String)
-        case detachLink(path: String)
+        case findHierarchy
+        case openCgroup(id: UInt64)
+        case attachProgram(hook: String)
+        case detachProgram(type: UInt32)
+        case queryPrograms(type: UInt32)
         case inspect(path: String)
         case readDenials
 
@@ -82,9 +84,11 @@ public enum BPFError: Error, Hashable, Sendable {
             case .mapMemory(let name): "map the memory of \(name)"
             case .openPin(let path): "open the pin \(path)"
             case .pin(let path): "pin \(path)"
-            case .createLink(let hook, let cgroup): "attach the hook \(hook) to the cgroup \(cgroup)"
-            case .updateLink(let path): "replace the program behind \(path)"
-            case .detachLink(let path): "detach the hook \(path)"
+            case .findHierarchy: "find a cgroup2 mount in /proc/self/mounts"
+            case .openCgroup(let id): "open the cgroup with id \(id)"
+            case .attachProgram(let hook): "attach the hook \(hook)"
+            case .detachProgram(let type): "detach a program of attach type \(type)"
+            case .queryPrograms(let type): "list the programs of attach type \(type)"
             case .inspect(let path): "inspect \(path)"
             case .readDenials: "read the denials"
             }
@@ -110,7 +114,7 @@ extension BPFError: CustomStringConvertible {
         switch self {
         case .failed(let operation, let code, _): "cannot \(operation.phrase): \(Self.message(of: code))"
         case .readOnly: "the instance was opened for reading only"
-        case .invalidName(let name): "“\(name)” cannot name a directory of pins"
+        case .invalidName(let name): "“\(name)” does not fit as a name"
         case .notAnInstance(let path): "\(path) exists and is no instance of vne-agent"
         case .foreignDirectory(let path): "\(path) is not root's alone: somebody else made it"
         case .incompatible(let instance, let found):
@@ -134,9 +138,11 @@ extension BPFError: CustomStringConvertible {
     /// What to do about it, where that is known.
     public var hint: String? {
         switch self {
+        case .failed(.attachProgram, EPERM, _):
+            "the cgroup or one above it has a program at this hook that allows no other; bpftool cgroup tree shows it"
         case .failed(_, EPERM, _): "root is needed, in the host's user namespace, and a kernel that is not locked down"
-        case .failed(.createLink, E2BIG, _): "the cgroup has 64 programs at this hook already: detach some"
-        case .failed(.createLink, ENOENT, _): "the cgroup was removed meanwhile"
+        case .failed(.attachProgram, E2BIG, _): "the cgroup has 64 programs at this hook already: detach some"
+        case .failed(.attachProgram, ENOENT, _): "the cgroup was removed meanwhile"
         case .failed(.loadObject, EINVAL, _), .failed(.loadObject, EACCES, _):
             "the kernel may be too old; its verifier's log says what it misses"
         case .failed(_, ENOMEM, _): "the kernel has no memory for it: free some, or make the policy smaller"
@@ -145,7 +151,7 @@ extension BPFError: CustomStringConvertible {
         case .incomplete, .damagedImage: "unload the instance and apply its policy again"
         case .foreignDirectory(let path): "look whose it is and remove it: rm -r \(path)"
         case .notAnInstance: "choose another name with --instance"
-        case .invalidName: "letters, digits, ‘-’, ‘_’ and ‘.’, at most 63 bytes; an instance’s without ‘.’"
+        case .invalidName: "letters, digits, ‘-’ and ‘_’, at most 63 bytes; an application’s also ‘.’"
         case .addressHeld, .nameTaken, .alreadyAttached: "detach that application first"
         default: nil
         }

@@ -1,6 +1,6 @@
 internal import CLibBPF
 
-/// A place where the kernel runs one of our programs for a cgroup; the raw value names its pin and its program.
+/// A place where the kernel runs one of our programs for a cgroup; the raw value names its program.
 public enum CgroupHook: String, CaseIterable, Hashable, Sendable {
     /// Every packet to a socket of the cgroup.
     case ingress
@@ -23,8 +23,11 @@ public enum CgroupHook: String, CaseIterable, Hashable, Sendable {
         egress ? allCases : allCases.filter { $0 != .egress }
     }
 
-    /// The program's name, in the object and in `bpftool prog`.
-    public var programName: String { "vne_\(rawValue)" }
+    /// What all our programs' names begin with.
+    static let programPrefix = "vne_"
+
+    /// The program's name, in the object, as a pin and in `bpftool prog`.
+    public var programName: String { Self.programPrefix + rawValue }
 
     var attachType: bpf_attach_type {
         switch self {
@@ -41,4 +44,18 @@ public enum CgroupHook: String, CaseIterable, Hashable, Sendable {
         case .egress: BPF_CGROUP_INET_EGRESS
         }
     }
+
+    /// Where else a program of another build may be attached: the cgroup hooks that this one does not use.
+    static let otherAttachTypes: [bpf_attach_type] = {
+        let own = Set(allCases.map(\.attachType.rawValue))
+        return [
+            BPF_CGROUP_INET_INGRESS, BPF_CGROUP_INET_EGRESS, BPF_CGROUP_INET_SOCK_CREATE, BPF_CGROUP_SOCK_OPS,
+            BPF_CGROUP_DEVICE, BPF_CGROUP_INET4_BIND, BPF_CGROUP_INET6_BIND, BPF_CGROUP_INET4_CONNECT,
+            BPF_CGROUP_INET6_CONNECT, BPF_CGROUP_INET4_POST_BIND, BPF_CGROUP_INET6_POST_BIND,
+            BPF_CGROUP_UDP4_SENDMSG, BPF_CGROUP_UDP6_SENDMSG, BPF_CGROUP_SYSCTL, BPF_CGROUP_UDP4_RECVMSG,
+            BPF_CGROUP_UDP6_RECVMSG, BPF_CGROUP_GETSOCKOPT, BPF_CGROUP_SETSOCKOPT, BPF_CGROUP_INET4_GETPEERNAME,
+            BPF_CGROUP_INET6_GETPEERNAME, BPF_CGROUP_INET4_GETSOCKNAME, BPF_CGROUP_INET6_GETSOCKNAME,
+            BPF_CGROUP_INET_SOCK_RELEASE,
+        ].filter { !own.contains($0.rawValue) }
+    }()
 }

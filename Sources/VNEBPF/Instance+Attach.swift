@@ -7,7 +7,7 @@ extension Instance {
     /// Records the application as `attaching`, claims its address and attaches every hook of it to the cgroup.
     ///
     /// All hooks deny until ``open(_:)``: what the cgroup's storage holds from an earlier attachment is zeroed before
-    /// the first hook is there. Hooks that a killed command left stay, with the program of this build behind them.
+    /// the first hook is there. Hooks that a killed command left stay, with the program of this build there.
     /// - Parameter cgroup: a file descriptor of the cgroup's directory.
     public func attach(_ application: AttachedApplication, cgroup: Int32) throws(BPFError) {
         try requireExclusive()
@@ -24,24 +24,29 @@ extension Instance {
             if earlier.name != application.name || earlier.address != application.address { try detach(earlier) }
         }
         try requireFree(application.address, for: application.cgroupID)
-        let directory = try self.directory.application(application.name)
-        let isNew = try BPFFileSystem.makeDirectory(directory)
-        if !isNew, let other = try self.application(named: application.name), other.cgroupID != application.cgroupID {
-            throw .nameTaken(application.name, cgroupID: other.cgroupID)
+        if let other = try cgroupID(named: application.name), other != application.cgroupID {
+            throw .nameTaken(application.name, cgroupID: other)
         }
         try records.handle.write(record, at: application.cgroupID)
+        cgroupIDs?[application.name] = application.cgroupID
         try map(.owner).handle.write(Self.owner(of: application), at: application.address.rawValue)
 
-        try map(.attachment).handle.write(vne_attachment(), at: application.cgroupID)
-        let counters = try map(.counters)
-        try counters.handle.write(
-            bytes: [UInt8](repeating: 0, count: try Self.byteCountOnAllCPUs(of: vne_counters.self)),
-            at: application.cgroupID)
-
-        for hook in CgroupHook.hooks(egress: application.egress) {
-            try link(hook, of: application, cgroup: cgroup, isNew: isNew)
+        // The kernel makes the storage with the first hook and keeps it for as long as the cgroup: where there is none,
+        // no program of ours was ever attached.
+        let hasStorage = try map(.attachment).handle.write(vne_attachment(), at: application.cgroupID)
+        if hasStorage {
+            try map(.counters).handle.write(
+                bytes: [UInt8](repeating: 0, count: try Self.byteCountOnAllCPUs(of: vne_counters.self)),
+                at: application.cgroupID)
         }
-        if !isNew, !application.egress { try unlink(.egress, of: application.name) }
+        for hook in CgroupHook.hooks(egress: application.egress) {
+            if hasStorage {
+                try place(hook, on: cgroup)
+            } else {
+                try program(hook).handle.attach(at: hook, to: cgroup)
+            }
+        }
+        if hasStorage, !application.egress { try ownPrograms().remove(from: .egress, on: cgroup) }
         whole = application
     }
 
@@ -83,21 +88,21 @@ extension Instance {
         // A move to another address that was killed half-way claimed both.
         let judged: vne_attachment? = try attachments.handle.value(of: leaving.cgroupID)
         try attachments.handle.write(vne_attachment(), at: leaving.cgroupID)
-        // A name without a record may be another application's by now, and the links that the name has are then its.
-        let hasLinks = recorded != nil ? true : try holds(leaving.name, cgroupID: leaving.cgroupID)
-        if hasLinks {
-            for hook in CgroupHook.allCases.reversed() { try unlink(hook, of: leaving.name) }
-        }
+        // The kernel drops the hooks of a cgroup that was removed, with the last socket that it made.
+        if let cgroup = try openCgroup(leaving.cgroupID) { try ownPrograms().removeAll(from: cgroup.rawValue) }
         try release(leaving.address, of: leaving.cgroupID)
         if let judged, judged.address != leaving.address.rawValue {
             try release(IPv4Address(rawValue: judged.address), of: leaving.cgroupID)
         }
         // The record goes last: for as long as it is there, the next command finds what is left to do.
-        if recorded != nil { try BPFFileSystem.removeDirectory(try directory.application(leaving.name)) }
         try records.handle.remove(leaving.cgroupID)
+        if cgroupIDs?[leaving.name] == leaving.cgroupID { cgroupIDs?[leaving.name] = nil }
     }
 
     /// Attaches or detaches the egress hook of an application that is attached, and records which.
+    ///
+    /// The record never says more than there is: a command that is killed between the two steps leaves a hook too many,
+    /// which the next publication takes away.
     public func setEgress(
         _ egress: Bool, of application: AttachedApplication, cgroup: Int32
     ) throws(BPFError) {
@@ -109,13 +114,20 @@ extension Instance {
         else {
             throw .notAttached(application.name)
         }
-        if egress {
-            try link(.egress, of: recorded, cgroup: cgroup, isNew: false)
-        } else {
-            try unlink(.egress, of: recorded.name)
-        }
+        if egress { try place(.egress, on: cgroup) }
         recorded.egress = egress
         try records.handle.write(try ApplicationRecord.record(of: recorded), at: recorded.cgroupID)
+        if !egress { try ownPrograms().remove(from: .egress, on: cgroup) }
+    }
+
+    /// Takes away egress hooks that no record speaks of. One that cannot be taken away costs time, not safety: it waits
+    /// for the next publication.
+    func removeStrayEgress() throws(BPFError) {
+        let own = try ownPrograms()
+        for application in try applications() where !application.egress {
+            guard let cgroup = try? openCgroup(application.cgroupID) else { continue }
+            try? own.remove(from: .egress, on: cgroup.rawValue)
+        }
     }
 
     /// Takes the application from one environment, address or hostname record to another in one step: still open if it
@@ -164,12 +176,15 @@ extension Instance {
     }
 
     private func requireHooks(of application: AttachedApplication) throws(BPFError) {
-        var missing: [String] = []
-        for hook in CgroupHook.hooks(egress: application.egress)
-        where !BPFFileSystem.exists(try directory.link(hook, of: application.name)) {
-            missing.append(hook.rawValue)
-        }
-        guard missing.isEmpty else { throw .hooksMissing(application.name, hooks: missing) }
+        let attached = Set(try attachedHooks(of: application).map(\.hook))
+        let missing = CgroupHook.hooks(egress: application.egress).filter { !attached.contains($0) }
+        guard missing.isEmpty else { throw .hooksMissing(application.name, hooks: missing.map(\.rawValue)) }
+    }
+
+    /// Has this build's program, and no other of ours, at a hook.
+    private func place(_ hook: CgroupHook, on cgroup: Int32) throws(BPFError) {
+        let program = try program(hook)
+        try ownPrograms().place(program.handle, id: program.id, at: hook, on: cgroup)
     }
 
     private static func owner(of application: AttachedApplication) -> vne_owner {
@@ -200,38 +215,6 @@ extension Instance {
         let owners = try map(.owner)
         let owner: vne_owner? = try owners.handle.value(of: address.rawValue)
         if owner?.cgroup == cgroupID { try owners.handle.remove(address.rawValue) }
-    }
-
-    /// Whether the links under a name are of this cgroup, or of one that is gone, or there are none.
-    private func holds(_ name: String, cgroupID: UInt64) throws(BPFError) -> Bool {
-        for hook in CgroupHook.allCases {
-            guard let link = try BPFLink.pinned(at: directory.link(hook, of: name)) else { continue }
-            let found = try link.information().cgroupID
-            if found != 0, found != cgroupID { return false }
-        }
-        return true
-    }
-
-    /// Makes the link of a hook, or keeps the one that is there if it still leads to this cgroup.
-    private func link(
-        _ hook: CgroupHook, of application: AttachedApplication, cgroup: Int32, isNew: Bool
-    ) throws(BPFError) {
-        let path = try directory.link(hook, of: application.name)
-        let program = try program(hook)
-        if !isNew, let existing = try BPFLink.pinned(at: path) {
-            if try existing.information().cgroupID == application.cgroupID,
-                try existing.update(to: program.handle)
-            {
-                return
-            }
-            try existing.detach()
-        }
-        _ = try BPFLink.attaching(program.handle, at: hook, to: cgroup, named: application.cgroupPath, pinnedAt: path)
-    }
-
-    private func unlink(_ hook: CgroupHook, of name: String) throws(BPFError) {
-        guard let link = try BPFLink.pinned(at: directory.link(hook, of: name)) else { return }
-        try link.detach()
     }
 
     /// Bytes of a value of a map that has one on each CPU. The C function is `libbpf_num_possible_cpus`.

@@ -1,4 +1,5 @@
 internal import Glibc
+internal import PolicyModel
 internal import VNEPrograms
 
 extension Instance {
@@ -12,15 +13,14 @@ extension Instance {
         for name in object.mapNames { try object.pinMap(name, at: "\(directory.maps)/\(name)") }
         try BPFFileSystem.makeDirectory(directory.programs)
         for name in object.programNames { try object.pinProgram(name, at: "\(directory.programs)/\(name)") }
-        try BPFFileSystem.makeDirectory(directory.applications)
         try write(programs: image.digest, netns: cookie, in: directory)
     }
 
     /// Replaces the programs by those of another build, which use the same maps.
     ///
-    /// Every link is given its new program in one step, so there is no moment without one; each hook of either build
+    /// Each hook is given its new program in one step, so there is no moment without one; each hook of either build
     /// judges by the same maps, so a mixture denies whatever both deny. The record of which build it is comes last: a
-    /// command that was killed on the way is done over by the next.
+    /// command that was killed on the way is done over by the next, which knows the programs of both by their maps.
     func upgrade(to image: ObjectImage) throws(BPFError) {
         try BPFFileSystem.sweep(directory.newPrograms)
         let object = try BPFObject.open(image, name: "vne")
@@ -39,15 +39,7 @@ extension Instance {
         try BPFFileSystem.makeDirectory(directory.newPrograms)
         for name in object.programNames { try object.pinProgram(name, at: "\(directory.newPrograms)/\(name)") }
 
-        for (application, _) in try BPFFileSystem.entries(of: directory.applications) {
-            for (entry, _) in try BPFFileSystem.entries(of: "\(directory.applications)/\(application)") {
-                guard let hook = CgroupHook(rawValue: entry),
-                    let link = try BPFLink.pinned(at: "\(directory.applications)/\(application)/\(entry)")
-                else { continue }
-                let program = try BPFProgram(pinnedAt: "\(directory.newPrograms)/\(hook.programName)")
-                _ = try link.update(to: program)
-            }
-        }
+        try place(programs: directory.newPrograms)
 
         try BPFFileSystem.sweep(directory.oldPrograms)
         if BPFFileSystem.exists(directory.programs) {
@@ -56,6 +48,26 @@ extension Instance {
         try BPFFileSystem.move(directory.newPrograms, to: directory.programs)
         try BPFFileSystem.sweep(directory.oldPrograms)
         try Self.write(programs: image.digest, netns: networkNamespace, in: directory)
+    }
+
+    /// Puts the programs that are pinned in a directory in the place of all others of the instance. Hooks that they add
+    /// come too, and those that they do not have go.
+    private func place(programs path: String) throws(BPFError) {
+        let own = try OwnPrograms(of: directory)
+        let applications = try applications()
+        for hook in CgroupHook.allCases {
+            let program = try BPFProgram(pinnedAt: "\(path)/\(hook.programName)")
+            let id = try program.id()
+            for application in applications where application.egress || hook != .egress {
+                guard application.state != .detaching, let cgroup = try openCgroup(application.cgroupID) else {
+                    continue
+                }
+                try own.place(program, id: id, at: hook, on: cgroup.rawValue)
+            }
+        }
+        for application in applications {
+            if let cgroup = try openCgroup(application.cgroupID) { try own.removeUnknown(from: cgroup.rawValue) }
+        }
     }
 
     private static func write(
@@ -94,21 +106,35 @@ extension Instance {
     }
 
     /// Takes a locked instance out of sight in one step, then apart: a command that is killed meanwhile leaves what the
-    /// next one sweeps. Links go first, while their programs deny or judge as before.
+    /// next one sweeps.
     private static func remove(_ directory: PinDirectory) throws(BPFError) {
         let unpublished = directory.unpublished
         if let other = try BPFFileSystem.openDirectoryIfPresent(unpublished.path) {
             // Somebody who is about to see that the instance exists, or nobody.
             try BPFFileSystem.lock(other, LOCK_EX, path: unpublished.path)
-            if BPFFileSystem.isSame(other, unpublished.path) { try BPFFileSystem.sweep(unpublished.path) }
-        }
-        try BPFFileSystem.move(directory.path, to: unpublished.path)
-        for (application, _) in try BPFFileSystem.entries(of: unpublished.applications) {
-            let path = "\(unpublished.applications)/\(application)"
-            for (entry, _) in try BPFFileSystem.entries(of: path) {
-                if let link = try BPFLink.pinned(at: "\(path)/\(entry)") { try link.detach() }
+            if BPFFileSystem.isSame(other, unpublished.path) {
+                try detachAll(of: unpublished)
+                try BPFFileSystem.sweep(unpublished.path)
             }
         }
+        try BPFFileSystem.move(directory.path, to: unpublished.path)
+        try detachAll(of: unpublished)
         try BPFFileSystem.sweep(unpublished.path)
+    }
+
+    /// Takes the hooks of an instance, of whatever build, off every cgroup that has any. The pins have to be there still:
+    /// once they are gone nobody can tell whose the programs are.
+    ///
+    /// The kernel knows the cgroups: the storage of each is an entry of `attachment`.
+    static func detachAll(of directory: PinDirectory) throws(BPFError) {
+        guard BPFFileSystem.exists(directory.map(.attachment)) else { return }
+        let attachments = try BPFMap(pinnedAt: directory.map(.attachment), name: PinnedMap.attachment.rawValue)
+        let cgroupIDs = try attachments.keys(from: UInt64(0))
+        guard !cgroupIDs.isEmpty else { return }
+        let own = try OwnPrograms(of: directory)
+        let hierarchy = try CgroupHierarchy()
+        for cgroupID in cgroupIDs {
+            if let cgroup = try hierarchy.openCgroup(cgroupID) { try own.removeAll(from: cgroup.rawValue) }
+        }
     }
 }

@@ -10,6 +10,7 @@ extension Instance {
         for cgroupID in try records.handle.keys(from: UInt64(0)).sorted() {
             if let application = try application(cgroupID, in: records.handle) { applications.append(application) }
         }
+        cgroupIDs = Dictionary(applications.map { ($0.name, $0.cgroupID) }, uniquingKeysWith: { first, _ in first })
         return applications
     }
 
@@ -20,22 +21,19 @@ extension Instance {
 
     func application(_ cgroupID: UInt64, in records: borrowing BPFMap) throws(BPFError) -> AttachedApplication? {
         guard let record: vne_application = try records.value(of: cgroupID) else { return nil }
-        var application = ApplicationRecord.application(of: record, cgroupID: cgroupID)
-        // The link is what judges: after a kill between the two it may differ from its record.
-        application.egress = BPFFileSystem.exists(try directory.link(.egress, of: application.name))
-        return application
+        return ApplicationRecord.application(of: record, cgroupID: cgroupID)
     }
 
-    /// The application with a name: found by the cgroup of its links, and by a search only where those are gone.
+    /// The application with a name.
     public func application(named name: String) throws(BPFError) -> AttachedApplication? {
-        guard PinDirectory.isName(name), BPFFileSystem.exists(try directory.application(name)) else { return nil }
-        if let link = try BPFLink.pinned(at: directory.link(.ingress, of: name)) {
-            let cgroupID = try link.information().cgroupID
-            if cgroupID != 0, let application = try application(cgroupID: cgroupID), application.name == name {
-                return application
-            }
-        }
-        return try applications().first { $0.name == name }
+        guard let cgroupID = try cgroupID(named: name) else { return nil }
+        return try application(cgroupID: cgroupID)
+    }
+
+    /// The cgroup of an application's name. All records are read at the first call; after it they change only here.
+    func cgroupID(named name: String) throws(BPFError) -> UInt64? {
+        if cgroupIDs == nil { _ = try applications() }
+        return cgroupIDs?[name]
     }
 
     /// Who holds an application address on this host: the cgroup's id.
@@ -116,26 +114,23 @@ extension Instance {
         return flows.sorted { ($0.idle, $0.remote, $0.remotePort) < ($1.idle, $1.remote, $1.remotePort) }
     }
 
-    /// A hook of an application that is pinned.
-    public struct LinkedHook: Hashable, Sendable {
+    /// A hook of an application, as it is on its cgroup.
+    public struct AttachedHook: Hashable, Sendable {
         /// The hook.
         public var hook: CgroupHook
-        /// The link's id, as `bpftool link` shows it.
-        public var linkID: UInt32
         /// The program's id, as `bpftool prog` shows it.
         public var programID: UInt32
-        /// The cgroup that it is attached to; 0 once that is gone.
-        public var cgroupID: UInt64
     }
 
-    /// The pinned hooks of an application.
-    public func linkedHooks(of application: AttachedApplication) throws(BPFError) -> [LinkedHook] {
-        var hooks: [LinkedHook] = []
+    /// The instance's hooks on an application's cgroup, of whatever build; none if the cgroup is gone.
+    public func attachedHooks(of application: AttachedApplication) throws(BPFError) -> [AttachedHook] {
+        guard let cgroup = try openCgroup(application.cgroupID) else { return [] }
+        let own = try ownPrograms()
+        var hooks: [AttachedHook] = []
         for hook in CgroupHook.allCases {
-            guard let link = try BPFLink.pinned(at: directory.link(hook, of: application.name)) else { continue }
-            let found = try link.information()
-            hooks.append(
-                LinkedHook(hook: hook, linkID: found.id, programID: found.programID, cgroupID: found.cgroupID))
+            for id in try own.attached(at: hook, to: cgroup.rawValue) {
+                hooks.append(AttachedHook(hook: hook, programID: id))
+            }
         }
         return hooks
     }

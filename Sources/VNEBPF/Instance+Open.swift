@@ -41,6 +41,7 @@ extension Instance {
                 continue
             }
             // What a killed command left. The directory itself stays, as it carries the lock.
+            try detachAll(of: unpublished)
             for (entry, _) in try BPFFileSystem.entries(of: unpublished.path) {
                 try BPFFileSystem.sweep("\(unpublished.path)/\(entry)")
             }

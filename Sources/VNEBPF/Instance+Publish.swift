@@ -37,17 +37,7 @@ extension Instance {
         if !carriesFlows {
             memory.openFlows(after: FlowClock.now &+ 1)
         }
-        try sweepDirectories()
-    }
-
-    /// Removes the directories that an attach left which was killed before it recorded anything.
-    private func sweepDirectories() throws(BPFError) {
-        var recorded: Set<String> = []
-        for application in try applications() { recorded.insert(try directory.application(application.name)) }
-        for (entry, _) in try BPFFileSystem.entries(of: directory.applications) {
-            let path = "\(directory.applications)/\(entry)"
-            if !recorded.contains(path) { try BPFFileSystem.removeDirectory(path) }
-        }
+        try removeStrayEgress()
     }
 
     /// The published policy file's text and name, and how often one was published; nil before the first time.

@@ -2,10 +2,10 @@ internal import Glibc
 public import PolicyModel
 internal import VNEPrograms
 
-/// An instance of the isolator in the kernel: its pinned maps, programs and links, held under its lock.
+/// An instance of the isolator in the kernel: its pinned maps and programs, held under its lock.
 ///
-/// The pins are the state; nothing of it is remembered here but what nobody else can change under the lock. What a call
-/// needs is opened then and kept. The lock is that of the pin directory and goes with this value: one command changes an
+/// The pins are the state, and what the cgroups hold; nothing of it is remembered here but what nobody else can change
+/// under the lock. What a call needs is opened then and kept. The lock is that of the pin directory and goes with this value: one command changes an
 /// instance at a time, any number read it.
 ///
 /// - Note: needs kernel 5.10, for maps of maps whose inner maps differ in size.
@@ -34,6 +34,10 @@ public final class Instance {
     let lock: Descriptor
     private var maps: [PinnedMap: OpenMap] = [:]
     private var programs: [CgroupHook: OpenProgram] = [:]
+    private var own: OwnPrograms?
+    private var hierarchy: OpenHierarchy?
+    /// The applications' cgroups by name, once somebody asked for one.
+    var cgroupIDs: [String: UInt64]?
     /// A reader of the published image, once somebody asked for it.
     var image: PolicyImageReader?
     /// The application that ``attach(_:cgroup:)`` has just made whole, so that ``open(_:)`` need not look again.
@@ -60,9 +64,25 @@ public final class Instance {
     /// The program of a hook; opened at the first call.
     func program(_ hook: CgroupHook) throws(BPFError) -> OpenProgram {
         if let open = programs[hook] { return open }
-        let open = OpenProgram(try BPFProgram(pinnedAt: directory.program(hook)))
+        let open = try OpenProgram(try BPFProgram(pinnedAt: directory.program(hook)))
         programs[hook] = open
         return open
+    }
+
+    /// What tells the instance's programs from others; made at the first call.
+    func ownPrograms() throws(BPFError) -> OwnPrograms {
+        if let own { return own }
+        let made = try OwnPrograms(of: directory)
+        own = made
+        return made
+    }
+
+    /// The directory of an application's cgroup; nil if the cgroup is gone.
+    func openCgroup(_ id: UInt64) throws(BPFError) -> Descriptor? {
+        if let hierarchy { return try hierarchy.handle.openCgroup(id) }
+        let found = OpenHierarchy(try CgroupHierarchy())
+        hierarchy = found
+        return try found.handle.openCgroup(id)
     }
 
     func requireExclusive() throws(BPFError) {
@@ -82,8 +102,19 @@ final class OpenMap {
 /// A program that several calls share.
 final class OpenProgram {
     let handle: BPFProgram
+    let id: UInt32
 
-    init(_ handle: consuming BPFProgram) {
+    init(_ handle: consuming BPFProgram) throws(BPFError) {
+        id = try handle.id()
+        self.handle = handle
+    }
+}
+
+/// The cgroup hierarchy, shared likewise.
+private final class OpenHierarchy {
+    let handle: CgroupHierarchy
+
+    init(_ handle: consuming CgroupHierarchy) {
         self.handle = handle
     }
 }

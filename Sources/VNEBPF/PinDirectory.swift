@@ -2,9 +2,10 @@ internal import Glibc
 
 /// The directory of an instance's pins in the BPF file system, and what lies in it:
 ///
-///     /sys/fs/bpf/vne/maps/policy               the maps, by name
-///     /sys/fs/bpf/vne/programs/vne_connect4     the programs, by name
-///     /sys/fs/bpf/vne/applications/web/connect4 the links of an application, by hook
+///     /sys/fs/bpf/vne/maps/policy           the maps, by name
+///     /sys/fs/bpf/vne/programs/vne_connect4 the programs, by name
+///
+/// What is attached to an application's cgroup is held by the cgroup, and has no pin.
 struct PinDirectory {
     /// Where the BPF file system is mounted on every Linux.
     static let root = "/sys/fs/bpf"
@@ -15,7 +16,7 @@ struct PinDirectory {
     ///
     /// - Throws: ``BPFError/invalidName(_:)`` for what is no plain word: such a path could lead anywhere.
     init(instance: String) throws(BPFError) {
-        guard Self.isName(instance), !instance.utf8.contains(UInt8(ascii: ".")) else { throw .invalidName(instance) }
+        guard Self.isName(instance) else { throw .invalidName(instance) }
         self.init(path: "\(Self.root)/\(instance)")
     }
 
@@ -32,33 +33,21 @@ struct PinDirectory {
     /// Where an upgrade pins the new programs, and keeps the old ones while it swaps the two.
     var newPrograms: String { path + "/programs:new" }
     var oldPrograms: String { path + "/programs:old" }
-    var applications: String { path + "/applications" }
 
     func map(_ map: PinnedMap) -> String { "\(maps)/\(map.rawValue)" }
     func program(_ hook: CgroupHook) -> String { "\(programs)/\(hook.programName)" }
 
-    /// The directory of an application's links. The BPF file system reserves dots, so they are written as colons, which
-    /// no name has.
-    func application(_ name: String) throws(BPFError) -> String {
-        guard Self.isName(name) else { throw .invalidName(name) }
-        return "\(applications)/" + String(name.map { $0 == "." ? ":" : $0 })
-    }
-
-    func link(_ hook: CgroupHook, of name: String) throws(BPFError) -> String {
-        "\(try application(name))/\(hook.rawValue)"
-    }
-
-    /// Letters, digits, `-`, `_` and `.`, at most 63 bytes, and not only dots.
-    static func isName(_ text: String) -> Bool {
+    /// Letters, digits, `-` and `_`, at most 63 bytes. The BPF file system reserves dots.
+    private static func isName(_ text: String) -> Bool {
         let plain = text.utf8.allSatisfy {
             switch $0 {
             case UInt8(ascii: "a")...UInt8(ascii: "z"), UInt8(ascii: "A")...UInt8(ascii: "Z"),
-                UInt8(ascii: "0")...UInt8(ascii: "9"), UInt8(ascii: "-"), UInt8(ascii: "_"), UInt8(ascii: "."):
+                UInt8(ascii: "0")...UInt8(ascii: "9"), UInt8(ascii: "-"), UInt8(ascii: "_"):
                 true
             default: false
             }
         }
-        return plain && (1...63).contains(text.utf8.count) && !text.utf8.allSatisfy { $0 == UInt8(ascii: ".") }
+        return plain && (1...63).contains(text.utf8.count)
     }
 }
 

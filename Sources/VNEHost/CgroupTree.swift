@@ -132,8 +132,11 @@ final class CgroupTree {
     func isPopulated(_ path: String) throws(HostError) -> Bool {
         guard let path = try? normalized(path) else { return false }
         do throws(HostError) {
-            let directory = try openDirectory(path)
-            return try textFile("cgroup.events", at: directory.number).split(separator: "\n").contains("populated 1")
+            let events = try Descriptor.openBeneath(
+                mount.number, path + "/cgroup.events", flags: O_RDONLY, operation: "look at the cgroup")
+            // A few short lines, which the kernel gives whole.
+            return try events.firstBytes(of: path, atMost: 256).split(separator: UInt8(ascii: "\n"))
+                .contains { $0.elementsEqual("populated 1".utf8) }
         } catch {
             guard Self.meansGone(error) else { throw error }
             return false

@@ -23,6 +23,18 @@ extension Descriptor {
         }
     }
 
+    /// What one read gives. The C function is `read`.
+    borrowing func firstBytes(of subject: String, atMost length: Int) throws(HostError) -> [UInt8] {
+        let number = number
+        var result = 0
+        let bytes = unsafe [UInt8](unsafeUninitializedCapacity: length) { buffer, count in
+            result = restarting { unsafe read(number, buffer.baseAddress, length) }
+            count = max(result, 0)
+        }
+        guard result >= 0 else { throw .system("read", subject) }
+        return bytes
+    }
+
     /// The directory's names, `.` and `..` excepted. The C functions are `fdopendir` and `readdir`.
     borrowing func entries(of subject: String) throws(HostError) -> [DirectoryEntry] {
         // A descriptor of its own, since the directory stream closes it and moves its position.

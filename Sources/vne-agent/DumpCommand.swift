@@ -13,7 +13,7 @@ enum DumpSubject: String, CaseIterable, ExpressibleByArgument {
     case counters
     case denials
 
-    /// The pinned map; hooks are links, in no map.
+    /// The pinned map; hooks are in none.
     var map: PinnedMap? { PinnedMap(rawValue: rawValue) }
 }
 
@@ -22,7 +22,7 @@ struct DumpCommand: ParsableCommand {
         commandName: "dump",
         abstract: "Show what the kernel holds, map by map, decoded or raw.",
         discussion: """
-            Names are those of bpftool; hooks are the pinned links. Examples:
+            Names are those of bpftool; hooks are what is attached to the cgroups now. Examples:
               vne-agent dump
               vne-agent dump owner --json
               vne-agent dump policy --raw

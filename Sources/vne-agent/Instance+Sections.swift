@@ -69,16 +69,16 @@ extension Instance {
     private func hookSection() throws -> DumpSection {
         var rows: [[String]] = []
         for application in try applications() {
-            for linked in try linkedHooks(of: application) {
+            for attached in try attachedHooks(of: application) {
                 rows.append([
-                    application.name, linked.hook.rawValue, linked.hook.programName, "\(linked.linkID)",
-                    "\(linked.programID)", linked.cgroupID == 0 ? "gone" : "\(linked.cgroupID)", application.cgroupPath,
+                    application.name, attached.hook.rawValue, attached.hook.programName, "\(attached.programID)",
+                    "\(application.cgroupID)", application.cgroupPath,
                 ])
             }
         }
         return DumpSection(
-            name: "hooks", about: "pinned links",
-            table: Table(["APPLICATION", "HOOK", "PROGRAM", "LINK", "PROG-ID", "ID", "CGROUP"], rows: rows))
+            name: "hooks", about: "programs of the instance that are attached now",
+            table: Table(["APPLICATION", "HOOK", "PROGRAM", "PROG-ID", "ID", "CGROUP"], rows: rows))
     }
 
     private func attachmentSection() throws -> DumpSection {

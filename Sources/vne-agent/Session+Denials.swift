@@ -40,7 +40,7 @@ extension Session {
         do {
             session = try Session(options, .change)
         } catch BPFError.incompatible, BPFError.incomplete {
-            // Another build's maps: nothing in them can be trusted, the links can be taken away all the same.
+            // Another build's maps: nothing in them can be trusted, the hooks can be taken away all the same.
             guard try Instance.unload(options.instance) else { return [] }
             Console.report(
                 repairs: [],

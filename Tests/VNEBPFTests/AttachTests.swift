@@ -50,9 +50,7 @@ extension KernelSuite {
             #expect(try instance.application(named: "web") == nil)
             #expect(try instance.holder(of: application.address) == cgroup.id)
             #expect(try instance.holder(of: address("10.213.2.2")) == nil)
-            let hooks = try instance.linkedHooks(of: application)
-            #expect(hooks.map(\.hook) == CgroupHook.allCases)
-            #expect(hooks.allSatisfy { $0.cgroupID == cgroup.id })
+            #expect(try instance.attachedHooks(of: application).map(\.hook) == CgroupHook.allCases)
             let attachment = try #require(try instance.attachments().first { $0.cgroupID == cgroup.id })
             #expect(attachment.isOpen)
             #expect(attachment.placeholder == [UInt8](1...16))
@@ -87,7 +85,7 @@ extension KernelSuite {
             #expect(try instance.applications().map(\.cgroupID) == [one.id])
             #expect(try instance.owners().count == 1)
             #expect(try world.run(in: two, KernelWorld.create) == "made")
-            #expect(!BPFFileSystem.exists(try instance.directory.application("other")))
+            #expect(try instance.attachedHooks(of: world.application("other", in: two)).isEmpty)
         }
 
         @Test func `what the cgroup's storage held before is never trusted`() throws {
@@ -116,15 +114,68 @@ extension KernelSuite {
             try world.publish(by: instance)
             let application = world.application(in: cgroup)
             try world.attach(application, cgroup, by: instance)
-            #expect(try !instance.linkedHooks(of: application).map(\.hook).contains(.egress))
+            #expect(try !instance.attachedHooks(of: application).map(\.hook).contains(.egress))
 
             try instance.setEgress(true, of: application, cgroup: cgroup.descriptor)
-            #expect(try instance.linkedHooks(of: application).map(\.hook).contains(.egress))
+            #expect(try instance.attachedHooks(of: application).map(\.hook).contains(.egress))
             #expect(try instance.application(cgroupID: cgroup.id)?.egress == true)
             try instance.setEgress(true, of: application, cgroup: cgroup.descriptor)
             try instance.setEgress(false, of: application, cgroup: cgroup.descriptor)
-            #expect(try !instance.linkedHooks(of: application).map(\.hook).contains(.egress))
+            #expect(try !instance.attachedHooks(of: application).map(\.hook).contains(.egress))
             #expect(try instance.application(cgroupID: cgroup.id)?.egress == false)
+        }
+
+        @Test func `another instance's hooks on the cgroup are left alone`() throws {
+            let (world, other) = (try KernelWorld(), try KernelWorld())
+            let cgroup = try world.makeCgroup()
+            let (instance, neighbour) = (try world.open(), try other.open())
+            for (world, instance) in [(world, instance), (other, neighbour)] {
+                try world.publish(by: instance)
+                try world.attach(world.application(in: cgroup), cgroup, by: instance)
+            }
+            let application = world.application(in: cgroup)
+            let hooks = try neighbour.attachedHooks(of: application)
+            let own = try instance.attachedHooks(of: application)
+            #expect(own.map(\.hook) == hooks.map(\.hook))
+            #expect(Set(own.map(\.programID)).isDisjoint(with: hooks.map(\.programID)))
+            #expect(
+                try BPFProgram.attached(at: CgroupHook.connect4.attachType, to: cgroup.descriptor).count == 2)
+
+            try instance.detach(application)
+            #expect(try instance.attachedHooks(of: application).isEmpty)
+            #expect(try neighbour.attachedHooks(of: application) == hooks)
+            #expect(try world.run(in: cgroup, KernelWorld.connect) == "\(EPERM)")
+            try world.attach(application, cgroup, by: instance)
+            try instance.unload()
+            #expect(try neighbour.attachedHooks(of: application) == hooks)
+        }
+
+        @Test func `a socket that outlives its cgroup is denied everything once the application is forgotten`() throws {
+            let world = try KernelWorld()
+            let (cgroup, elsewhere) = (try world.makeCgroup(), try world.makeCgroup())
+            let instance = try world.open()
+            try world.publish(by: instance)
+            let application = world.application(in: cgroup)
+            try world.attach(application, cgroup, by: instance)
+            let leaver = try world.start(
+                in: cgroup,
+                """
+                import socket, time
+                held = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+                open("\(world.mount)/\(elsewhere.path)/cgroup.procs", "w").write("0")
+                time.sleep(0.7)
+                try:
+                    held.connect(("10.213.2.9", 80))
+                    print("connected")
+                except OSError as e:
+                    print(e.errno)
+                socket.socket()
+                """)
+            usleep(300_000)
+            world.removeCgroup(cgroup)
+            try instance.detach(application)
+            #expect(try instance.applications().isEmpty)
+            #expect(leaver.finish() == "\(EPERM)")
         }
 
         @Test func `an application takes another address and stays open`() throws {

@@ -61,6 +61,44 @@ extension KernelSuite {
             #expect(try Instance.read(world.name, netns: nil) == nil)
         }
 
+        @Test func `the hooks of an instance that this build cannot read go with it`() throws {
+            let world = try KernelWorld()
+            let (cgroup, gone) = (try world.makeCgroup(), try world.makeCgroup())
+            var programs: [UInt32] = []
+            do {
+                let instance = try world.open()
+                try world.publish(by: instance)
+                let application = world.application(in: cgroup, egress: true)
+                try world.attach(application, cgroup, by: instance)
+                try world.attach(world.application("gone", in: gone, address: "10.213.2.2"), gone, by: instance)
+                programs = try instance.attachedHooks(of: application).map(\.programID)
+                // Neither a record nor a claim leads to the cgroups.
+                for id in [cgroup.id, gone.id] { try instance.map(.application).handle.remove(id) }
+                var record = try #require(try instance.rawEntries(of: .instance).first).value
+                record[0] = 99
+                try instance.map(.instance).handle.write(bytes: record, at: UInt32(0))
+                world.removeCgroup(gone)
+            }
+            #expect(try Instance.unload(world.name))
+            #expect(try world.run(in: cgroup, KernelWorld.create) == "made")
+            #expect(KernelObjects.allGone(programs: programs))
+        }
+
+        @Test func `an unload that stopped after it hid the instance is finished by the next command`() throws {
+            let world = try KernelWorld()
+            let cgroup = try world.makeCgroup()
+            do {
+                let instance = try world.open()
+                try world.publish(by: instance)
+                try world.attach(world.application(in: cgroup), cgroup, by: instance)
+                try BPFFileSystem.move(instance.directory.path, to: instance.directory.unpublished.path)
+            }
+            #expect(try world.run(in: cgroup, KernelWorld.connect) == "\(EPERM)")
+            #expect(try Instance.open(world.name, netns: world.cookie, create: false) == nil)
+            #expect(try world.run(in: cgroup, KernelWorld.create) == "made")
+            #expect(try BPFProgram.attached(at: CgroupHook.ingress.attachType, to: cgroup.descriptor).isEmpty)
+        }
+
         @Test func `a directory that is no instance is left alone`() throws {
             let world = try KernelWorld()
             let path = "\(PinDirectory.root)/\(world.name)"
@@ -112,27 +150,26 @@ extension KernelSuite {
             #expect(!BPFFileSystem.exists(directory.unpublished.path))
         }
 
-        @Test func `unloading leaves no program, map or link`() throws {
+        @Test func `unloading leaves no program and no map`() throws {
             let world = try KernelWorld()
             let cgroup = try world.makeCgroup()
             let before = try openDescriptors()
             var maps: [UInt32] = []
-            var hooks: [Instance.LinkedHook] = []
+            var hooks: [Instance.AttachedHook] = []
             do {
                 let instance = try world.open()
                 try world.publish(by: instance)
                 let application = world.application(in: cgroup, egress: true)
                 try world.attach(application, cgroup, by: instance)
                 maps = try PinnedMap.allCases.map { try instance.information(of: $0).id }
-                hooks = try instance.linkedHooks(of: application)
+                hooks = try instance.attachedHooks(of: application)
                 #expect(hooks.count == CgroupHook.allCases.count)
                 try instance.unload()
             }
             #expect(try openDescriptors() == before)
             #expect(!BPFFileSystem.exists("\(PinDirectory.root)/\(world.name)"))
             #expect(try world.run(in: cgroup, KernelWorld.create) == "made")
-            #expect(
-                KernelObjects.allGone(maps: maps, links: hooks.map(\.linkID), programs: hooks.map(\.programID)))
+            #expect(KernelObjects.allGone(maps: maps, programs: hooks.map(\.programID)))
         }
 
         @Test func `many openings and closings leave no descriptor`() throws {

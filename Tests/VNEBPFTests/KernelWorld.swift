@@ -11,7 +11,7 @@ final class KernelWorld {
     static let namePrefix = "vne-test-bpf-"
     let name: String
     let cookie: UInt64
-    private let mount: String
+    let mount: String
     private var cgroups: [OpenCgroup] = []
 
     init() throws {

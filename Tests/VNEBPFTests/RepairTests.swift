@@ -8,9 +8,8 @@ extension KernelSuite {
     /// States that a command leaves which is killed between two system calls, and what the next one makes of them.
     @Suite(.serialized) struct RepairTests {
         /// Takes a hook off as a killed command would have.
-        private func unlink(_ hook: CgroupHook, of name: String, in instance: Instance) throws {
-            let link = try BPFLink.pinned(at: instance.directory.link(hook, of: name))
-            if let link { try link.detach() }
+        private func remove(_ hook: CgroupHook, from cgroup: OpenCgroup, by instance: Instance) throws {
+            try instance.ownPrograms().remove(from: hook, on: cgroup.descriptor)
         }
 
         @Test func `an attach that stopped after any hook denies and is finished by the next`() throws {
@@ -23,10 +22,10 @@ extension KernelSuite {
                     let killed = try world.open()
                     if count == 0 { try world.publish(by: killed) }
                     try killed.attach(application, cgroup: cgroup.descriptor)
-                    for hook in hooks[count...] { try unlink(hook, of: application.name, in: killed) }
+                    for hook in hooks[count...] { try remove(hook, from: cgroup, by: killed) }
                 }
                 let instance = try world.open(create: false)
-                let kept = try instance.linkedHooks(of: application)
+                let kept = try instance.attachedHooks(of: application)
                 #expect(kept.map(\.hook) == Array(hooks[..<count]))
                 if count < hooks.count {
                     let missing = hooks[count...].map(\.rawValue)
@@ -37,7 +36,7 @@ extension KernelSuite {
                 #expect(try instance.attachments().allSatisfy { !$0.isOpen })
 
                 try world.attach(application, cgroup, by: instance)
-                let repaired = try instance.linkedHooks(of: application)
+                let repaired = try instance.attachedHooks(of: application)
                 #expect(repaired.map(\.hook) == hooks)
                 #expect(Array(repaired[..<count]) == kept)
                 #expect(try world.run(in: cgroup, KernelWorld.connect) == "\(EPERM)")
@@ -56,7 +55,7 @@ extension KernelSuite {
             for count in 0...hooks.count {
                 try world.attach(application, cgroup, by: instance)
                 try instance.map(.application).handle.write(ApplicationRecord.record(of: application), at: cgroup.id)
-                for hook in hooks.reversed()[..<count] { try unlink(hook, of: application.name, in: instance) }
+                for hook in hooks.reversed()[..<count] { try remove(hook, from: cgroup, by: instance) }
 
                 #expect(throws: BPFError.alreadyAttached("web.shop", cgroupID: cgroup.id)) {
                     try instance.attach(application, cgroup: cgroup.descriptor)
@@ -67,26 +66,47 @@ extension KernelSuite {
                 #expect(try instance.applications().isEmpty)
                 #expect(try instance.owners().isEmpty)
                 #expect(try instance.attachments().allSatisfy { !$0.isOpen })
-                #expect(!BPFFileSystem.exists(try instance.directory.application("web.shop")))
                 #expect(try world.run(in: cgroup, KernelWorld.create) == "made")
             }
         }
 
-        @Test func `a directory without a record is no application`() throws {
+        @Test func `an attach that never came to a hook is finished or forgotten`() throws {
             let world = try KernelWorld()
             let cgroup = try world.makeCgroup()
             let instance = try world.open()
             try world.publish(by: instance)
-            try BPFFileSystem.makeDirectory(try instance.directory.application("web.shop"))
-            #expect(try instance.application(named: "web.shop") == nil)
-            try BPFFileSystem.makeDirectory(try instance.directory.application("other"))
-            try world.publish(by: instance)
-            #expect(!BPFFileSystem.exists(try instance.directory.application("other")))
-            try BPFFileSystem.makeDirectory(try instance.directory.application("web.shop"))
             let application = world.application(in: cgroup)
-            try instance.detach(application)
+            for forgets in [true, false] {
+                // The record is the first thing that an attach leaves.
+                try instance.map(.application).handle.write(ApplicationRecord.record(of: application), at: cgroup.id)
+                #expect(try world.run(in: cgroup, KernelWorld.create) == "made")
+                if forgets {
+                    try instance.detach(application)
+                    #expect(try instance.applications().isEmpty)
+                } else {
+                    try world.attach(application, cgroup, by: instance)
+                    #expect(try instance.attachedHooks(of: application).map(\.hook) == CgroupHook.hooks(egress: false))
+                }
+            }
+        }
+
+        @Test func `an egress hook that no record speaks of goes with the next publication`() throws {
+            let world = try KernelWorld()
+            let (cgroup, strict) = (try world.makeCgroup(), try world.makeCgroup())
+            let instance = try world.open()
+            try world.publish(by: instance)
+            let application = world.application(in: cgroup)
+            let other = world.application("strict", in: strict, address: "10.213.2.2", egress: true)
             try world.attach(application, cgroup, by: instance)
-            #expect(try instance.linkedHooks(of: application).count == CgroupHook.hooks(egress: false).count)
+            try world.attach(other, strict, by: instance)
+            // Attaching one, or taking one away, that stopped half-way.
+            try instance.ownPrograms().place(
+                instance.program(.egress).handle, id: instance.program(.egress).id, at: .egress,
+                on: cgroup.descriptor)
+            #expect(try instance.application(cgroupID: cgroup.id)?.egress == false)
+            try world.publish(by: instance)
+            #expect(try instance.attachedHooks(of: application).map(\.hook) == CgroupHook.hooks(egress: false))
+            #expect(try instance.attachedHooks(of: other).map(\.hook) == CgroupHook.hooks(egress: true))
         }
 
         @Test func `an attach that was begun as something else leaves nothing of that`() throws {
@@ -98,7 +118,8 @@ extension KernelSuite {
                 world.application("first", in: cgroup, address: "10.213.2.7"), cgroup: cgroup.descriptor)
             try world.attach(world.application(in: cgroup), cgroup, by: instance)
             #expect(try instance.owners().map(\.address) == [address("10.213.2.1")])
-            #expect(!BPFFileSystem.exists(try instance.directory.application("first")))
+            #expect(try instance.application(named: "first") == nil)
+            #expect(try instance.attachedHooks(of: world.application(in: cgroup)).count == 10)
             #expect(try instance.applications().map(\.name) == ["web.shop"])
         }
 
@@ -151,7 +172,7 @@ extension KernelSuite {
             #expect(try instance.owners().isEmpty)
         }
 
-        @Test func `links of a cgroup that is gone are not kept for the next one of its name`() throws {
+        @Test func `a name is free again once the cgroup that had it is gone and forgotten`() throws {
             let world = try KernelWorld()
             let (cgroup, next) = (try world.makeCgroup(), try world.makeCgroup())
             let instance = try world.open()
@@ -159,11 +180,14 @@ extension KernelSuite {
             let application = world.application(in: cgroup)
             try world.attach(application, cgroup, by: instance)
             world.removeCgroup(cgroup)
-            try instance.map(.application).handle.remove(cgroup.id)
-
-            try world.attach(world.application(in: next), next, by: instance)
-            let hooks = try instance.linkedHooks(of: application)
-            #expect(hooks.allSatisfy { $0.cgroupID == next.id })
+            #expect(try instance.attachedHooks(of: application).isEmpty)
+            let again = world.application(in: next, address: "10.213.2.2")
+            #expect(throws: BPFError.nameTaken("web.shop", cgroupID: cgroup.id)) {
+                try instance.attach(again, cgroup: next.descriptor)
+            }
+            try instance.detach(application)
+            try world.attach(again, next, by: instance)
+            #expect(try instance.application(named: "web.shop")?.cgroupID == next.id)
             #expect(try world.run(in: next, KernelWorld.connect) == "\(EPERM)")
         }
     }
