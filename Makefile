@@ -7,10 +7,12 @@ BPFTOOL   ?= $(shell command -v bpftool || echo /usr/sbin/bpftool)
 SWIFT     ?= swift
 # A test run may name a part: make test-e2e FILTER=nginx
 FILTER    ?=
+# and test-kernels the suites: make test-kernels SUITES="test_isolation test_packets"
+SUITES    ?=
 MULTIARCH := $(shell gcc -print-multiarch 2>/dev/null || echo x86_64-linux-gnu)
 
 BPF_OUTPUT  := bpf/.output
-BPF_PARTS   := maps create bind connect send name ingress egress
+BPF_PARTS   := maps outgoing incoming create bind connect send name ingress egress device steer
 BPF_OBJECT  := $(BPF_OUTPUT)/vne.bpf.o
 BPF_TEST    := $(BPF_OUTPUT)/decision_test.bpf.o
 BPF_EMPTY   := $(BPF_OUTPUT)/empty.bpf.o
@@ -19,13 +21,15 @@ BPF_CFLAGS  := -g -O2 -mcpu=v3 -fno-jump-tables -target bpf -Wall -Wextra -Werro
 RELEASE     := -c release -Xswiftc -static-executable -Xlinker -lelf -Xlinker -lz
 
 BUILD_PACKAGES := libbpf-dev libelf-dev zlib1g-dev libyaml-dev linux-libc-dev bpftool pkg-config
-TEST_PACKAGES  := $(BUILD_PACKAGES) nginx-light redis-server redis-tools curl netcat-openbsd strace iproute2 python3 clang-format-14
+TEST_PACKAGES  := $(BUILD_PACKAGES) nginx-light redis-server redis-tools curl netcat-openbsd strace iproute2 python3 clang-format-14 \
+	libpython3.11-testsuite bind9-dnsutils dnsmasq-base iputils-ping openssh-server openssh-client caddy
+KERNELS_PACKAGES := qemu-system-x86 mmdebstrap cpio kmod
 DEMO_PACKAGES  := $(BUILD_PACKAGES) nginx-light redis-server redis-tools curl iproute2 python3
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help build bpf demo test test-unit test-kernel test-e2e bench check format docs install uninstall clean \
-	packages-build packages-test packages-demo
+.PHONY: help build bpf demo test test-unit test-kernel test-e2e test-kernels bench check format docs install uninstall \
+	clean packages-build packages-test packages-kernels packages-demo
 
 help: ## what each target does
 	@awk -F':.*## ' '/^[a-z0-9-]+:.*## /{printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -34,6 +38,8 @@ packages-build:
 	@./packaging/install-packages $(BUILD_PACKAGES)
 packages-test:
 	@./packaging/install-packages $(TEST_PACKAGES)
+packages-kernels:
+	@./packaging/install-packages $(KERNELS_PACKAGES)
 packages-demo:
 	@./packaging/install-packages $(DEMO_PACKAGES)
 
@@ -81,6 +87,10 @@ test-e2e: packages-test build ## tests on real applications, hosts and attacks (
 	@./packaging/need-root test-e2e
 	$(SWIFT) build --product vne-agent
 	python3 -m unittest discover -v -s Tests/EndToEnd -t Tests/EndToEnd -p 'test_*.py' $(if $(FILTER),-k $(FILTER))
+
+test-kernels: packages-kernels build ## end-to-end tests on Debian 12's stock kernel in a virtual machine (root)
+	@./packaging/need-root test-kernels
+	Tests/Kernels/run $(if $(FILTER),-k $(FILTER)) $(SUITES)
 
 bench: packages-test build ## paired measurements (root)
 	@./packaging/need-root bench

@@ -160,9 +160,11 @@ class Traffic:
         shutil.rmtree(empty)
         self.cgroups = [os.open(host.cgroup / name, os.O_RDONLY) for name in ("server", "client")]
         self.keys = [struct.pack("<Q", os.fstat(cgroup).st_ino) for cgroup in self.cgroups]
-        self.attachments = [kernel.lookup(self.maps["attachment"], key, 12352) for key in self.keys]
-        addresses = [struct.pack("<I", int.from_bytes(socket.inet_aton(a), "big")) for a in ("10.10.2.1", "10.10.2.2")]
-        owners = [kernel.lookup(self.maps["owner"], address, 16) for address in addresses]
+        self.attachments = [kernel.lookup(self.maps["attachment"], key) for key in self.keys]
+        # As struct vne_address: the IPv4-mapped address as two words.
+        addresses = [struct.pack("<QQ", 0, 0xffff << 32 | int.from_bytes(socket.inet_aton(a), "big"))
+                     for a in ("10.10.2.1", "10.10.2.2")]
+        owners = [kernel.lookup(self.maps["owner"], address) for address in addresses]
         # What the agent attached stays as it is, but for its hooks: the bench makes links and closes them itself.
         host.agent("detach", "server")
         host.agent("detach", "client")

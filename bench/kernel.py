@@ -7,12 +7,13 @@ import struct
 _libc = ctypes.CDLL(None, use_errno=True)
 _BPF = 321 if os.uname().machine == "x86_64" else 280
 
-MAP_LOOKUP, MAP_UPDATE, OBJ_GET, PROG_ATTACH, PROG_DETACH, LINK_CREATE = 1, 2, 7, 8, 9, 28
+MAP_LOOKUP, MAP_UPDATE, OBJ_GET, PROG_ATTACH, PROG_DETACH, OBJ_GET_INFO_BY_FD, LINK_CREATE = 1, 2, 7, 8, 9, 15, 28
 ALLOW_MULTI = 2
 
 # enum bpf_attach_type of each hook, by the name of its program.
 ATTACH_TYPES = {"vne_ingress": 0, "vne_egress": 1, "vne_create": 2, "vne_bind4": 8, "vne_bind6": 9, "vne_connect4": 10,
-                "vne_connect6": 11, "vne_send4": 14, "vne_send6": 15, "vne_name4": 31, "vne_name6": 32}
+                "vne_connect6": 11, "vne_send4": 14, "vne_send6": 15, "vne_name4": 31, "vne_name6": 32,
+                "vne_peer4": 29, "vne_peer6": 30, "vne_receive4": 19, "vne_receive6": 20, "vne_device": 6}
 
 
 def _bpf(command, attributes):
@@ -45,8 +46,16 @@ def detach(program, cgroup, attach_type):
     _bpf(PROG_DETACH, struct.pack("<III8x", cgroup, program, attach_type))
 
 
-def lookup(map_descriptor, key, size):
+def value_size(map_descriptor):
+    """Bytes of a map's values: the fourth word of struct bpf_map_info."""
+    information = ctypes.create_string_buffer(80)
+    _bpf(OBJ_GET_INFO_BY_FD, struct.pack("<IIQ", map_descriptor, len(information), ctypes.addressof(information)))
+    return struct.unpack_from("<I", information, 12)[0]
+
+
+def lookup(map_descriptor, key):
     """One value of a map."""
+    size = value_size(map_descriptor)
     key_buffer, value = ctypes.create_string_buffer(key, len(key)), ctypes.create_string_buffer(size)
     _bpf(MAP_LOOKUP, struct.pack("<I4xQQQ", map_descriptor, ctypes.addressof(key_buffer), ctypes.addressof(value), 0))
     return value.raw

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: (GPL-2.0-only OR BSD-2-Clause) */
 /*
- * Binding: a wildcard becomes the application address, the application address stays, anything else is refused with
- * EADDRNOTAVAIL as on a host that does not own it. getsockname (name.bpf.c) still says the wildcard.
+ * Binding: a wildcard becomes the application address, loopback the application's own, the application address stays,
+ * anything else is refused with EADDRNOTAVAIL as on a host that does not own it. getsockname (name.bpf.c) still says
+ * what was asked for.
  */
 #include <bpf/bpf_core_read.h>
 #include "socket.bpf.h"
@@ -15,34 +16,44 @@ struct sock_common {
 } __attribute__((preserve_access_index));
 
 /* Remembers in the socket whether a wildcard was asked for. */
-static __always_inline void vne_remember_wildcard(struct bpf_sock_addr *ctx, __u32 asked)
+static __always_inline void vne_remember_wildcard(struct bpf_sock_addr *ctx, int is_wildcard)
 {
 	struct bpf_sock *sk = ctx->sk;
-	__u32 *wildcard_asked;
+	__u32 *asked;
 
 	if (!sk)
 		return;
-	wildcard_asked = bpf_sk_storage_get(&wildcard, sk, NULL, asked ? BPF_SK_STORAGE_GET_F_CREATE : 0);
-	if (wildcard_asked)
-		*wildcard_asked = asked;
+	asked = bpf_sk_storage_get(&wildcard, sk, NULL, is_wildcard ? BPF_SK_STORAGE_GET_F_CREATE : 0);
+	if (asked)
+		*asked = is_wildcard ? VNE_ASKED_WILDCARD : 0;
+}
+
+/* Where IPv4 is bound to; 0 where it may not be. Without an IPv4 address a wildcard is loopback only. */
+static __always_inline __u32 vne_bound4(const struct vne_attachment *application, __u32 asked)
+{
+	if (asked == application->address4 || !asked)
+		return application->address4 ? application->address4 : vne_own_loopback4(application, 0);
+	return vne_own_loopback4(application, asked);
 }
 
 SEC("cgroup/bind4")
 int vne_bind4(struct bpf_sock_addr *ctx)
 {
 	struct vne_attempt attempt = {
-		.remote = bpf_ntohl(ctx->user_ip4),
+		.remote = vne_named4(ctx),
 		.local_port = bpf_ntohs(ctx->user_port),
 		.protocol = vne_socket_protocol(ctx),
 	};
+	__u32 asked = attempt.remote.low, bound;
 	struct vne_judge judge;
 	int reason = vne_socket_prepare(&judge, ctx);
 
 	if (reason == VNE_REASON_PERMITTED_USE) {
-		vne_remember_wildcard(ctx, !attempt.remote);
-		if (!attempt.remote)
-			ctx->user_ip4 = bpf_htonl(judge.application->address);
-		else if (attempt.remote != judge.application->address)
+		vne_remember_wildcard(ctx, !asked);
+		bound = vne_bound4(judge.application, asked);
+		if (bound)
+			vne_put4(ctx, bound);
+		else
 			reason = VNE_REASON_FOREIGN_ADDRESS;
 	}
 	return vne_socket_conclude(&judge, VNE_HOOK_BIND, reason, &attempt);
@@ -69,47 +80,49 @@ static __always_inline int vne_is_only6(struct bpf_sock_addr *ctx)
 #endif
 }
 
-/* `::` with IPV6_V6ONLY: an address of the application's own on which nothing is received. */
-static __always_inline void vne_bind_placeholder(struct bpf_sock_addr *ctx, const struct vne_attachment *application)
+/*
+ * Where IPv6 is bound to; none where it may not be. A dual-stack `::` is bound to the IPv4 address in its mapped form,
+ * as a socket that is bound to an IPv6 address takes no IPv4.
+ */
+static __always_inline struct vne_address vne_bound6(struct bpf_sock_addr *ctx,
+						     const struct vne_attachment *application, struct vne_address asked)
 {
-	ctx->user_ip6[0] = application->placeholder6_be[0];
-	ctx->user_ip6[1] = application->placeholder6_be[1];
-	ctx->user_ip6[2] = application->placeholder6_be[2];
-	ctx->user_ip6[3] = application->placeholder6_be[3];
-}
+	struct vne_address none = {};
 
-static __always_inline void vne_bind_mapped(struct bpf_sock_addr *ctx, const struct vne_attachment *application)
-{
-	ctx->user_ip6[0] = 0;
-	ctx->user_ip6[1] = 0;
-	ctx->user_ip6[2] = VNE_MAPPED_BE;
-	ctx->user_ip6[3] = bpf_htonl(application->address);
+	if (vne_is_ipv4(asked)) {
+		__u32 bound = vne_bound4(application, asked.low);
+
+		return bound ? vne_address4(bound) : none;
+	}
+	if (vne_is_none(asked)) {
+		if (application->address4 && !vne_is_only6(ctx))
+			return vne_address4(application->address4);
+		return vne_is_none(application->address6) ? application->loopback6 : application->address6;
+	}
+	if (vne_is_localhost6(asked))
+		return application->loopback6;
+	return vne_is_same(asked, application->address6) ? asked : none;
 }
 
 SEC("cgroup/bind6")
 int vne_bind6(struct bpf_sock_addr *ctx)
 {
 	struct vne_attempt attempt = {
-		.remote = vne_is_mapped(ctx) ? bpf_ntohl(ctx->user_ip6[3]) : 0,
+		.remote = vne_named6(ctx),
 		.local_port = bpf_ntohs(ctx->user_port),
 		.protocol = vne_socket_protocol(ctx),
 	};
+	struct vne_address bound;
 	struct vne_judge judge;
 	int reason = vne_socket_prepare(&judge, ctx);
 
-	if (reason != VNE_REASON_PERMITTED_USE)
-		return vne_socket_conclude(&judge, VNE_HOOK_BIND, reason, &attempt);
-	if (vne_is_unspecified6(ctx)) {
-		vne_remember_wildcard(ctx, 1);
-		if (vne_is_only6(ctx))
-			vne_bind_placeholder(ctx, judge.application);
+	if (reason == VNE_REASON_PERMITTED_USE) {
+		vne_remember_wildcard(ctx, vne_is_none(attempt.remote) || vne_is_same(attempt.remote, vne_address4(0)));
+		bound = vne_bound6(ctx, judge.application, attempt.remote);
+		if (vne_is_none(bound))
+			reason = VNE_REASON_FOREIGN_ADDRESS;
 		else
-			vne_bind_mapped(ctx, judge.application);
-	} else if (vne_is_mapped(ctx) && (!attempt.remote || attempt.remote == judge.application->address)) {
-		vne_remember_wildcard(ctx, 0);
-		vne_bind_mapped(ctx, judge.application);
-	} else {
-		reason = VNE_REASON_FOREIGN_ADDRESS;
+			vne_put6(ctx, bound);
 	}
 	return vne_socket_conclude(&judge, VNE_HOOK_BIND, reason, &attempt);
 }

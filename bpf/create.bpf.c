@@ -12,7 +12,7 @@ static __always_inline __u32 vne_created_protocol(const struct bpf_sock *ctx)
 		return VNE_TCP;
 	if (ctx->type == VNE_SOCK_DGRAM && ctx->protocol == VNE_UDP)
 		return VNE_UDP;
-	if (ctx->type == VNE_SOCK_DGRAM && ctx->protocol == VNE_ICMP && ctx->family == VNE_AF_INET)
+	if (ctx->type == VNE_SOCK_DGRAM && ctx->protocol == (ctx->family == VNE_AF_INET ? VNE_ICMP : VNE_ICMPV6))
 		return VNE_ICMP;
 	return 0;
 }

@@ -12,6 +12,7 @@
 #define VNE_TCP 6
 #define VNE_UDP 17
 #define VNE_ICMP 1
+#define VNE_ICMPV6 58
 /* MPTCP's IPPROTO_…: TCP on the wire, of its own kind in sockets only. */
 #define VNE_MPTCP 262
 
@@ -22,14 +23,18 @@
 #define VNE_ATTEMPT_ANSWERS 0x1
 /* TCP: a SYN-ACK. */
 #define VNE_ATTEMPT_ACCEPTS 0x2
+/* A call to loopback: a socket of the application's own takes it. */
+#define VNE_ATTEMPT_LISTENS 0x4
+/* The remote is what the kernel sees, not what a program asked for: its loopback addresses are translated already. */
+#define VNE_ATTEMPT_TRANSLATED 0x8
 
 /* One attempt, from the application's point of view. Addresses and ports in host byte order. */
 struct vne_attempt {
-	__u32 remote;
+	struct vne_address remote;
 	__u16 remote_port;
 	/* 0 where it is not known yet. Ping: the echo identifier. */
 	__u16 local_port;
-	/* VNE_TCP, VNE_UDP, VNE_ICMP. */
+	/* VNE_TCP, VNE_UDP; VNE_ICMP for both families' ping. */
 	__u32 protocol;
 	__u32 flags;
 	/* Where a packet arrived. */
@@ -57,31 +62,46 @@ static __always_inline __u32 vne_protocol_bit(__u32 protocol)
 	}
 }
 
-/* Whether the address lies in the own environment's only prefix: by its mask, without a look at any table. */
-static __always_inline int vne_in_own_prefix(const struct vne_judge *judge, __u32 address)
+/* Whether the address lies in the own environment's only prefix of its family: by a mask, without any table. */
+static __always_inline int vne_in_own_prefix(const struct vne_judge *judge, struct vne_address address)
 {
 	const struct vne_environment *own = judge->environment;
 
-	return own->flags & VNE_ENVIRONMENT_ONE_PREFIX && (address & own->own_mask) == own->own_network;
+	if (vne_is_ipv4(address))
+		return own->flags & VNE_ENVIRONMENT_ONE_PREFIX4 &&
+		       ((__u32)address.low & own->own4_mask) == own->own4_network;
+	return own->flags & VNE_ENVIRONMENT_ONE_PREFIX6 &&
+	       (address.high & own->own6_mask.high) == own->own6_network.high &&
+	       (address.low & own->own6_mask.low) == own->own6_network.low;
 }
 
 /* The peer's entry in the owner table. */
-static __always_inline __u32 vne_owner_entry(struct vne_judge *judge, __u32 address)
+static __always_inline __u32 vne_owner_entry(struct vne_judge *judge, const struct vne_address *address)
 {
 	return vne_image_open(&judge->image) ? vne_image_owner(&judge->image, address) : VNE_ENTRY_UNREADABLE;
 }
 
-/* Whether the environment, as the policy has it now, still holds the application's address. */
-static __always_inline int vne_holds_application(struct vne_judge *judge)
+/* Whether an address is the own environment's by the owner table. */
+static __noinline int vne_is_assigned(struct vne_judge *judge, const struct vne_address *address)
 {
-	__u32 entry, kind;
+	__u32 entry = vne_owner_entry(judge, address), kind = vne_entry_kind(entry);
 
-	if (judge->environment->flags & VNE_ENVIRONMENT_ONE_PREFIX)
-		return vne_in_own_prefix(judge, judge->application->address);
-	entry = vne_owner_entry(judge, judge->application->address);
-	kind = vne_entry_kind(entry);
 	return (kind == VNE_ENTRY_ENVIRONMENT || kind == VNE_ENTRY_RESERVED) &&
 	       vne_entry_index(entry) == judge->application->environment;
+}
+
+/* Whether the environment, as the policy has it now, still holds every address of the application. */
+static __always_inline int vne_holds_application(struct vne_judge *judge)
+{
+	struct vne_address ipv4 = vne_address4(judge->application->address4);
+	struct vne_address ipv6 = judge->application->address6;
+	int has4 = !!judge->application->address4, has6 = !vne_is_none(ipv6);
+
+	if (has4 && !vne_in_own_prefix(judge, ipv4) && !vne_is_assigned(judge, &ipv4))
+		return 0;
+	if (has6 && !vne_in_own_prefix(judge, ipv6) && !vne_is_assigned(judge, &ipv6))
+		return 0;
+	return has4 | has6;
 }
 
 /* Finds policy and environment of the application; 0, which denies, if anything is missing. */
@@ -102,19 +122,23 @@ static __always_inline int vne_speaks(const struct vne_judge *judge, __u32 proto
 	return !!(judge->environment->protocols & vne_protocol_bit(protocol));
 }
 
-static __always_inline __u64 vne_attempt_key(const struct vne_attempt *attempt)
+static __always_inline struct vne_flow vne_attempt_flow(const struct vne_attempt *attempt)
 {
-	return vne_flow_key(attempt->remote, attempt->protocol == VNE_ICMP ? 0 : attempt->remote_port,
-			    attempt->local_port);
+	struct vne_flow flow = { .remote = attempt->remote };
+
+	flow.ports = (attempt->protocol == VNE_ICMP ? 0 : (__u32)attempt->remote_port << 16) | attempt->local_port;
+	return flow;
 }
 
 /* Whether a datagram answers a flow of the table. TCP never does: its flags tell. */
 static __always_inline int vne_answers_flow(const struct vne_judge *judge, const struct vne_attempt *attempt,
 					    __u32 incoming)
 {
+	struct vne_flow flow = vne_attempt_flow(attempt);
+
 	return attempt->flags & VNE_ATTEMPT_ANSWERS ||
 	       (attempt->protocol != VNE_TCP &&
-		vne_flow_known(judge->application, judge->image.header, vne_attempt_key(attempt), incoming));
+		vne_flow_known(judge->application, judge->image.header, &flow, incoming));
 }
 
 static __always_inline int vne_host_reason(const struct vne_judge *judge)
@@ -133,29 +157,57 @@ static __always_inline int vne_outgoing_other(const struct vne_judge *judge, con
 					      __u32 other)
 {
 	const struct vne_attachment *application = judge->application;
+	struct vne_address own = vne_own_address(application, attempt->remote);
 
-	if (vne_image_permits_flow(&judge->image, application->environment, other, attempt->remote, attempt->protocol,
+	if (vne_image_permits_flow(&judge->image, application->environment, other, &attempt->remote, attempt->protocol,
 				   attempt->remote_port))
 		return VNE_REASON_PERMIT;
 	if (!vne_answers_flow(judge, attempt, VNE_FLOW_INCOMING))
 		return VNE_REASON_OTHER_ENVIRONMENT;
-	if (attempt->protocol == VNE_TCP && !vne_image_permits_flow(&judge->image, other, application->environment,
-								    application->address, VNE_TCP, attempt->local_port))
+	if (attempt->protocol == VNE_TCP &&
+	    !vne_image_permits_flow(&judge->image, other, application->environment, &own, VNE_TCP, attempt->local_port))
 		return VNE_REASON_OTHER_ENVIRONMENT;
 	return VNE_REASON_ANSWER;
 }
 
 static __always_inline int vne_outgoing_remote(const struct vne_judge *judge, const struct vne_attempt *attempt)
 {
-	if (vne_image_remote_allows(&judge->image, judge->environment->remote_out, attempt->remote, attempt->protocol,
-				    attempt->remote_port))
+	const struct vne_environment *own = judge->environment;
+	int ipv4 = vne_is_ipv4(attempt->remote);
+
+	if (vne_image_remote_allows(&judge->image, ipv4 ? own->remote_out4 : own->remote_out6, &attempt->remote,
+				    attempt->protocol, attempt->remote_port))
 		return VNE_REASON_REMOTE;
 	if (!vne_answers_flow(judge, attempt, VNE_FLOW_INCOMING))
 		return VNE_REASON_REMOTE_DENIED;
-	if (attempt->protocol == VNE_TCP && !vne_image_remote_allows(&judge->image, judge->environment->remote_in,
-								     attempt->remote, VNE_TCP, attempt->local_port))
+	if (attempt->protocol == VNE_TCP &&
+	    !vne_image_remote_allows(&judge->image, ipv4 ? own->remote_in4 : own->remote_in6, &attempt->remote, VNE_TCP,
+				     attempt->local_port))
 		return VNE_REASON_REMOTE_DENIED;
 	return VNE_REASON_ANSWER;
+}
+
+/* Whether the peer is a loopback service that all applications share. */
+static __always_inline int vne_is_shared(struct vne_judge *judge, const struct vne_attempt *attempt)
+{
+	return attempt->protocol != VNE_ICMP && vne_image_open(&judge->image) &&
+	       vne_image_shares(&judge->image, &attempt->remote, attempt->remote_port);
+}
+
+/* Loopback: a shared service, or what is the application's own there; never a daemon of the host. */
+static __always_inline int vne_outgoing_loopback(struct vne_judge *judge, const struct vne_attempt *attempt)
+{
+	const struct vne_attachment *application = judge->application;
+
+	if (vne_is_shared(judge, attempt))
+		return VNE_REASON_SHARED;
+	if (attempt->flags & VNE_ATTEMPT_TRANSLATED)
+		return vne_is_own_loopback(application, attempt->remote) ? VNE_REASON_OWN_LOOPBACK
+									 : VNE_REASON_LOOPBACK;
+	if (vne_is_none(vne_own_loopback(application, attempt->remote)))
+		return VNE_REASON_LOOPBACK;
+	return attempt->protocol == VNE_ICMP || attempt->flags & VNE_ATTEMPT_LISTENS ? VNE_REASON_OWN_LOOPBACK
+										     : VNE_REASON_LOOPBACK;
 }
 
 /* The outgoing decision: a connect, a send, a packet at egress. */
@@ -165,9 +217,14 @@ static __always_inline int vne_decide_outgoing(struct vne_judge *judge, const st
 
 	if (!vne_speaks(judge, attempt->protocol))
 		return VNE_REASON_PROTOCOL;
+	if (vne_is_loopback(attempt->remote) ||
+	    (attempt->flags & VNE_ATTEMPT_TRANSLATED && vne_is_own_loopback(judge->application, attempt->remote)))
+		return vne_outgoing_loopback(judge, attempt);
+	if (vne_is_none(vne_own_address(judge->application, attempt->remote)))
+		return VNE_REASON_NO_FAMILY;
 	if (vne_in_own_prefix(judge, attempt->remote))
 		return VNE_REASON_OWN_ENVIRONMENT;
-	entry = vne_owner_entry(judge, attempt->remote);
+	entry = vne_owner_entry(judge, &attempt->remote);
 	switch (vne_entry_kind(entry)) {
 	case VNE_ENTRY_ENVIRONMENT:
 	case VNE_ENTRY_RESERVED:
@@ -179,10 +236,7 @@ static __always_inline int vne_decide_outgoing(struct vne_judge *judge, const st
 	case VNE_ENTRY_HOST:
 		return vne_host_reason(judge);
 	case VNE_ENTRY_LOOPBACK:
-		return attempt->protocol != VNE_ICMP &&
-				       vne_image_shares(&judge->image, attempt->remote, attempt->remote_port)
-			       ? VNE_REASON_RESOLVER
-			       : VNE_REASON_LOOPBACK;
+		return VNE_REASON_LOOPBACK;
 	case VNE_ENTRY_LINK_LOCAL:
 		return vne_link_local_reason(judge);
 	case VNE_ENTRY_MULTICAST:
@@ -196,16 +250,38 @@ static __always_inline int vne_decide_outgoing(struct vne_judge *judge, const st
 	}
 }
 
+/*
+ * The decision about a packet that leaves: its source must be the application address, or both ends what only the
+ * application has.
+ */
+static __always_inline int vne_decide_leaving(struct vne_judge *judge, const struct vne_attempt *attempt,
+					      struct vne_address source)
+{
+	const struct vne_attachment *application = judge->application;
+
+	if (!vne_speaks(judge, attempt->protocol))
+		return VNE_REASON_PROTOCOL;
+	if (vne_is_ipv4(source) != vne_is_ipv4(attempt->remote))
+		return VNE_REASON_SOURCE;
+	if (vne_is_own_loopback(application, source)) {
+		if (vne_is_own(application, attempt->remote))
+			return VNE_REASON_OWN_LOOPBACK;
+		return vne_is_shared(judge, attempt) ? VNE_REASON_SHARED : VNE_REASON_SOURCE;
+	}
+	return vne_is_own_address(application, source) ? vne_decide_outgoing(judge, attempt) : VNE_REASON_SOURCE;
+}
+
 /* From another environment: by a permit, or as the answer to a flow that one let out. */
 static __always_inline int vne_incoming_other(const struct vne_judge *judge, const struct vne_attempt *attempt,
 					      __u32 other)
 {
 	const struct vne_attachment *application = judge->application;
+	struct vne_address own = vne_own_address(application, attempt->remote);
 
-	if (vne_image_permits_flow(&judge->image, other, application->environment, application->address,
-				   attempt->protocol, attempt->protocol == VNE_ICMP ? 0 : attempt->local_port))
+	if (vne_image_permits_flow(&judge->image, other, application->environment, &own, attempt->protocol,
+				   attempt->protocol == VNE_ICMP ? 0 : attempt->local_port))
 		return VNE_REASON_PERMIT;
-	if (vne_image_permits_flow(&judge->image, application->environment, other, attempt->remote, attempt->protocol,
+	if (vne_image_permits_flow(&judge->image, application->environment, other, &attempt->remote, attempt->protocol,
 				   attempt->remote_port) &&
 	    vne_answers_flow(judge, attempt, 0))
 		return VNE_REASON_ANSWER;
@@ -214,14 +290,35 @@ static __always_inline int vne_incoming_other(const struct vne_judge *judge, con
 
 static __always_inline int vne_incoming_remote(const struct vne_judge *judge, const struct vne_attempt *attempt)
 {
-	if (vne_image_remote_allows(&judge->image, judge->environment->remote_in, attempt->remote, attempt->protocol,
-				    attempt->protocol == VNE_ICMP ? 0 : attempt->local_port))
+	const struct vne_environment *own = judge->environment;
+	int ipv4 = vne_is_ipv4(attempt->remote);
+
+	if (vne_image_remote_allows(&judge->image, ipv4 ? own->remote_in4 : own->remote_in6, &attempt->remote,
+				    attempt->protocol, attempt->protocol == VNE_ICMP ? 0 : attempt->local_port))
 		return VNE_REASON_REMOTE;
-	if (vne_image_remote_allows(&judge->image, judge->environment->remote_out, attempt->remote, attempt->protocol,
-				    attempt->remote_port) &&
+	if (vne_image_remote_allows(&judge->image, ipv4 ? own->remote_out4 : own->remote_out6, &attempt->remote,
+				    attempt->protocol, attempt->remote_port) &&
 	    vne_answers_flow(judge, attempt, 0))
 		return VNE_REASON_ANSWER;
 	return VNE_REASON_REMOTE_DENIED;
+}
+
+/* Whether a packet is the answer of a loopback service that all applications share. */
+static __always_inline int vne_is_shared_answer(struct vne_judge *judge, const struct vne_attempt *attempt)
+{
+	return (attempt->protocol == VNE_UDP || attempt->flags & VNE_ATTEMPT_ANSWERS) && vne_is_shared(judge, attempt);
+}
+
+/* To the own loopback: from what only the application has, or the answer of a shared service. */
+static __always_inline int vne_incoming_loopback(struct vne_judge *judge, const struct vne_attempt *attempt)
+{
+	if (!vne_speaks(judge, attempt->protocol))
+		return VNE_REASON_PROTOCOL;
+	if (attempt->interface != VNE_LOOPBACK_INTERFACE)
+		return VNE_REASON_LOOPBACK;
+	if (vne_is_own(judge->application, attempt->remote))
+		return VNE_REASON_OWN_LOOPBACK;
+	return vne_is_shared_answer(judge, attempt) ? VNE_REASON_SHARED : VNE_REASON_LOOPBACK;
 }
 
 /*
@@ -238,7 +335,9 @@ static __always_inline int vne_decide_incoming(struct vne_judge *judge, const st
 		return VNE_REASON_PROTOCOL;
 	if (this_host && vne_in_own_prefix(judge, attempt->remote))
 		return VNE_REASON_OWN_ENVIRONMENT;
-	entry = vne_owner_entry(judge, attempt->remote);
+	if (vne_is_own_loopback(judge->application, attempt->remote))
+		return this_host ? VNE_REASON_OWN_LOOPBACK : VNE_REASON_FORGED;
+	entry = vne_owner_entry(judge, &attempt->remote);
 	kind = vne_entry_kind(entry);
 	switch (kind) {
 	case VNE_ENTRY_ENVIRONMENT:
@@ -259,11 +358,7 @@ static __always_inline int vne_decide_incoming(struct vne_judge *judge, const st
 	case VNE_ENTRY_LOOPBACK:
 		if (!this_host)
 			return VNE_REASON_FORGED;
-		if (vne_image_shares(&judge->image, attempt->remote, attempt->remote_port) &&
-		    (attempt->protocol == VNE_UDP ||
-		     (attempt->protocol == VNE_TCP && attempt->flags & VNE_ATTEMPT_ANSWERS)))
-			return VNE_REASON_RESOLVER;
-		return vne_host_reason(judge);
+		return vne_is_shared_answer(judge, attempt) ? VNE_REASON_SHARED : vne_host_reason(judge);
 	case VNE_ENTRY_LINK_LOCAL:
 		return this_host ? vne_host_reason(judge) : vne_link_local_reason(judge);
 	case VNE_ENTRY_MULTICAST:
@@ -274,12 +369,23 @@ static __always_inline int vne_decide_incoming(struct vne_judge *judge, const st
 	}
 }
 
+/* The decision about a packet that arrives: rule by rule, where in the application it goes. */
+static __always_inline int vne_decide_arriving(struct vne_judge *judge, const struct vne_attempt *attempt,
+					       struct vne_address destination)
+{
+	if (vne_is_own_loopback(judge->application, destination))
+		return vne_incoming_loopback(judge, attempt);
+	if (vne_is_own_address(judge->application, destination))
+		return vne_decide_incoming(judge, attempt);
+	return VNE_REASON_NOT_ADDRESSED;
+}
+
 /*
  * Whether it makes a difference who sent a packet of this host that claims a source in the address space. A process
  * that is not the application with that address is judged as the host, so the sender is looked up only where that gives
  * another verdict. A SYN-ACK always matters, as a daemon of the host never answers on an application address. A later
  * segment of TCP belongs to a handshake that was judged, so only what would lift a denial matters. An echo reply has no
- * sender but the kernel.
+ * sender but the kernel. On the own loopback nobody but the application itself is let in, not even the host.
  */
 static __always_inline int vne_sender_matters(const struct vne_judge *judge, const struct vne_attempt *attempt,
 					      int reason)
@@ -288,6 +394,9 @@ static __always_inline int vne_sender_matters(const struct vne_judge *judge, con
 
 	if (attempt->interface != VNE_LOOPBACK_INTERFACE || attempt->protocol == VNE_ICMP)
 		return 0;
+	if (reason == VNE_REASON_OWN_LOOPBACK)
+		return attempt->protocol != VNE_TCP || !(attempt->flags & VNE_ATTEMPT_ANSWERS) ||
+		       attempt->flags & VNE_ATTEMPT_ACCEPTS;
 	if (reason != VNE_REASON_OWN_ENVIRONMENT && reason != VNE_REASON_PERMIT && reason != VNE_REASON_ANSWER &&
 	    reason != VNE_REASON_OTHER_ENVIRONMENT && reason != VNE_REASON_UNASSIGNED)
 		return 0;
@@ -298,9 +407,12 @@ static __always_inline int vne_sender_matters(const struct vne_judge *judge, con
 	return allowed != host;
 }
 
-/* The decision about a packet whose sender does not have the address that it claims. */
-static __always_inline int vne_foreign_sender_reason(const struct vne_judge *judge, const struct vne_attempt *attempt)
+/* The decision about a packet whose sender does not have the address that it claims, and that was judged `reason`. */
+static __always_inline int vne_foreign_sender_reason(const struct vne_judge *judge, const struct vne_attempt *attempt,
+						     int reason, struct vne_address destination)
 {
+	if (reason == VNE_REASON_OWN_LOOPBACK)
+		return vne_is_own_loopback(judge->application, destination) ? VNE_REASON_LOOPBACK : VNE_REASON_FORGED;
 	return attempt->protocol == VNE_TCP && attempt->flags & VNE_ATTEMPT_ACCEPTS ? VNE_REASON_FORGED
 										    : vne_host_reason(judge);
 }
@@ -309,13 +421,19 @@ static __always_inline int vne_foreign_sender_reason(const struct vne_judge *jud
 static __always_inline void vne_remember_flow(const struct vne_judge *judge, const struct vne_attempt *attempt,
 					      int reason, __u32 incoming)
 {
-	__u32 back = incoming ? judge->environment->remote_out : judge->environment->remote_in;
+	const struct vne_environment *own = judge->environment;
+	int ipv4 = vne_is_ipv4(attempt->remote);
+	__u32 back = incoming ? (ipv4 ? own->remote_out4 : own->remote_out6)
+			      : (ipv4 ? own->remote_in4 : own->remote_in6);
 
 	if (attempt->protocol == VNE_TCP || !attempt->local_port)
 		return;
 	if (reason == VNE_REASON_PERMIT ||
-	    (reason == VNE_REASON_REMOTE && back != (VNE_ENTRY_RULES << VNE_ENTRY_SHIFT | VNE_RULES_ALLOW_ALL)))
-		vne_flow_record(judge->application, vne_attempt_key(attempt), incoming);
+	    (reason == VNE_REASON_REMOTE && back != (VNE_ENTRY_RULES << VNE_ENTRY_SHIFT | VNE_RULES_ALLOW_ALL))) {
+		struct vne_flow flow = vne_attempt_flow(attempt);
+
+		vne_flow_record(judge->application, &flow, incoming);
+	}
 }
 
 #endif

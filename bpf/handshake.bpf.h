@@ -8,9 +8,12 @@
 
 #include "packet.bpf.h"
 
-static __always_inline struct vne_handshake *vne_handshake_slot(__u64 addresses, __u32 ports)
+static __always_inline struct vne_handshake *vne_handshake_slot(struct vne_address client, struct vne_address server,
+								__u32 ports)
 {
-	__u64 hash = (addresses ^ (__u64)ports << 17) * 0x9e3779b97f4a7c15ull;
+	__u64 hash =
+		((client.high ^ client.low) * 0xff51afd7ed558ccdull ^ server.high ^ server.low ^ (__u64)ports << 17) *
+		0x9e3779b97f4a7c15ull;
 	__u32 index = hash >> 52;
 
 	return bpf_map_lookup_elem(&handshake, &index);
@@ -19,55 +22,97 @@ static __always_inline struct vne_handshake *vne_handshake_slot(__u64 addresses,
 /* The application lets a SYN in. */
 static __always_inline void vne_handshake_record(const struct vne_packet *syn)
 {
-	__u64 addresses = (__u64)syn->source << 32 | syn->destination;
 	__u32 ports = (__u32)syn->source_port << 16 | syn->destination_port;
-	struct vne_handshake *slot = vne_handshake_slot(addresses, ports);
+	struct vne_handshake *slot = vne_handshake_slot(syn->source, syn->destination, ports);
 
 	if (!slot)
 		return;
-	slot->addresses = addresses;
-	slot->ports = (__u64)ports << 32 | vne_flow_now();
+	slot->client = syn->source;
+	slot->server = syn->destination;
+	slot->ports = ports;
+	slot->time = vne_flow_now();
 }
 
 /* Whether an application let in the SYN that this SYN-ACK answers, just now. */
 static __always_inline int vne_handshake_vouches(const struct vne_packet *accept)
 {
-	__u64 addresses = (__u64)accept->destination << 32 | accept->source;
 	__u32 ports = (__u32)accept->destination_port << 16 | accept->source_port;
-	const struct vne_handshake *slot = vne_handshake_slot(addresses, ports);
+	const struct vne_handshake *slot = vne_handshake_slot(accept->destination, accept->source, ports);
 
-	return slot && slot->addresses == addresses && slot->ports >> 32 == ports &&
-	       vne_flow_now() - (__u32)slot->ports < VNE_HANDSHAKE_TIMEOUT;
+	return slot && slot->ports == ports && vne_is_same(slot->client, accept->destination) &&
+	       vne_is_same(slot->server, accept->source) && vne_flow_now() - slot->time < VNE_HANDSHAKE_TIMEOUT;
+}
+
+/* The socket that sent a packet: its local end is `source`, the packet's or what that stands for. To be released. */
+static __always_inline struct bpf_sock *vne_sender(struct __sk_buff *skb, const struct vne_packet *packet,
+						   struct vne_address source)
+{
+	struct bpf_sock_tuple tuple = {};
+	__u32 size = sizeof(tuple.ipv4);
+
+	if (vne_is_ipv4(source)) {
+		tuple.ipv4.saddr = bpf_htonl(packet->destination.low);
+		tuple.ipv4.sport = bpf_htons(packet->destination_port);
+		tuple.ipv4.daddr = bpf_htonl(source.low);
+		tuple.ipv4.dport = bpf_htons(packet->source_port);
+	} else {
+		size = sizeof(tuple.ipv6);
+		vne_address_words_be(packet->destination, tuple.ipv6.saddr);
+		tuple.ipv6.sport = bpf_htons(packet->destination_port);
+		vne_address_words_be(source, tuple.ipv6.daddr);
+		tuple.ipv6.dport = bpf_htons(packet->source_port);
+	}
+	return packet->protocol == VNE_TCP ? bpf_sk_lookup_tcp(skb, &tuple, size, BPF_F_CURRENT_NETNS, 0)
+					   : bpf_sk_lookup_udp(skb, &tuple, size, BPF_F_CURRENT_NETNS, 0);
+}
+
+/* The wildcard of both families that sent an IPv6 datagram: it is bound to the sender's IPv4 address. To be released.
+ */
+static __always_inline struct bpf_sock *vne_dual_sender(struct __sk_buff *skb, const struct vne_packet *packet,
+							__u32 address4)
+{
+	struct bpf_sock_tuple tuple = {
+		.ipv4.sport = bpf_htons(packet->destination_port),
+		.ipv4.daddr = bpf_htonl(address4),
+		.ipv4.dport = bpf_htons(packet->source_port),
+	};
+	struct bpf_sock *sender = bpf_sk_lookup_udp(skb, &tuple, sizeof(tuple.ipv4), BPF_F_CURRENT_NETNS, 0);
+
+	if (sender && sender->family != VNE_AF_INET6) {
+		bpf_sk_release(sender);
+		return NULL;
+	}
+	return sender;
 }
 
 /* Whether the socket that sent the packet belongs to the application that has the packet's source address. */
 static __noinline int vne_sender_owns_source(struct __sk_buff *skb, const struct vne_packet *packet,
 					     const struct vne_attachment *application)
 {
-	/* The sender's socket: its local end is the packet's source. */
-	struct bpf_sock_tuple tuple = {
-		.ipv4.saddr = bpf_htonl(packet->destination),
-		.ipv4.sport = bpf_htons(packet->destination_port),
-		.ipv4.daddr = bpf_htonl(packet->source),
-		.ipv4.dport = bpf_htons(packet->source_port),
-	};
-	struct vne_owner *owns = NULL;
+	__u32 level = application->level, address4 = application->address4;
 	__u64 cgroup = application->cgroup;
-	__u32 level = application->level;
 	struct bpf_sock *sender;
 	int same;
 
-	if (packet->source != application->address) {
-		owns = bpf_map_lookup_elem(&owner, &packet->source);
+	if (!vne_is_own(application, packet->source)) {
+		/* Kernel 6.1 takes no key out of the memory that a global function is given, so it goes by the stack.
+		 */
+		struct vne_address source = packet->source;
+		const struct vne_owner *owns = bpf_map_lookup_elem(&owner, &source);
+
 		if (!owns)
 			return 0;
 		cgroup = owns->cgroup;
 		level = owns->level;
+		address4 = owns->address4;
 	}
-	if (packet->protocol == VNE_TCP)
-		sender = bpf_sk_lookup_tcp(skb, &tuple, sizeof(tuple.ipv4), BPF_F_CURRENT_NETNS, 0);
-	else
-		sender = bpf_sk_lookup_udp(skb, &tuple, sizeof(tuple.ipv4), BPF_F_CURRENT_NETNS, 0);
+	sender = vne_sender(skb, packet, packet->source);
+	/* A datagram to loopback has a loopback source though its socket is a wildcard's, on the application address.
+	 */
+	if (!sender && packet->protocol == VNE_UDP && vne_is_own_loopback(application, packet->source))
+		sender = vne_sender(skb, packet, vne_own_address(application, packet->source));
+	if (!sender && packet->protocol == VNE_UDP && !vne_is_ipv4(packet->source) && address4)
+		sender = vne_dual_sender(skb, packet, address4);
 	if (!sender)
 		return 0;
 	same = cgroup && bpf_sk_ancestor_cgroup_id(sender, level) == cgroup;

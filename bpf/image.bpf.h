@@ -6,6 +6,7 @@
 #ifndef VNE_IMAGE_BPF_H
 #define VNE_IMAGE_BPF_H
 
+#include "address.bpf.h"
 #include "maps.bpf.h"
 
 /* An image. Its header is read only where a decision needs more than the own environment. */
@@ -56,18 +57,62 @@ static __always_inline __u32 vne_entry_step(const struct vne_image *image, __u32
 
 	if (vne_entry_kind(entry) != VNE_ENTRY_TABLE)
 		return entry;
-	page = vne_image_page(image, vne_entry_index(entry));
+	page = vne_image_page(image, entry & VNE_TABLE_PAGE_MASK);
 	return page ? page->words[byte & 0xff] : VNE_ENTRY_UNREADABLE;
 }
 
-/* Whose an address is: one of enum vne_entry_kind with an environment's id where there is one. */
-static __always_inline __u32 vne_image_owner(const struct vne_image *image, __u32 address)
+/* The byte at a position of an address; 0 is the most significant one. */
+static __always_inline __u32 vne_address_byte(const struct vne_address *address, __u32 position)
+{
+	return (position < 8 ? address->high : address->low) >> (56 - (position & 7) * 8) & 0xff;
+}
+
+/* Where a comparison leads. */
+static __always_inline __u32 vne_entry_compare(const struct vne_image *image, __u32 number,
+					       const struct vne_address *address)
+{
+	const struct vne_compare *compare =
+		vne_image_page(image, image->header->compare_page + number / VNE_COMPARES_PER_PAGE);
+
+	if (!compare)
+		return VNE_ENTRY_UNREADABLE;
+	compare += number % VNE_COMPARES_PER_PAGE;
+	return (address->high & compare->mask.high) == compare->network.high &&
+			       (address->low & compare->mask.low) == compare->network.low
+		       ? compare->matched
+		       : compare->otherwise;
+}
+
+/* What an IPv6 tree says of an address. */
+static __noinline __u32 vne_image_walk6(const struct vne_image *image, __u32 entry, const struct vne_address *address)
+{
+	for (int i = 0; i < VNE_STEPS_MAX; i++) {
+		if (vne_entry_kind(entry) == VNE_ENTRY_COMPARE)
+			entry = vne_entry_compare(image, vne_entry_index(entry), address);
+		else if (vne_entry_kind(entry) == VNE_ENTRY_TABLE)
+			entry = vne_entry_step(
+				image, entry,
+				vne_address_byte(address, vne_entry_index(entry) >> VNE_TABLE_BYTE_SHIFT));
+		else
+			return entry;
+	}
+	return VNE_ENTRY_UNREADABLE;
+}
+
+static __always_inline __u32 vne_image_owner4(const struct vne_image *image, __u32 address)
 {
 	__u32 entry = VNE_ENTRY_TABLE << VNE_ENTRY_SHIFT | (image->header->owner_page + (address >> 24));
 
 	entry = vne_entry_step(image, entry, address >> 16);
 	entry = vne_entry_step(image, entry, address >> 8);
 	return vne_entry_step(image, entry, address);
+}
+
+/* Whose an address is: one of enum vne_entry_kind with an environment's id where there is one. */
+static __always_inline __u32 vne_image_owner(const struct vne_image *image, const struct vne_address *address)
+{
+	return vne_is_ipv4(*address) ? vne_image_owner4(image, address->low)
+				     : vne_image_walk6(image, image->header->owner6, address);
 }
 
 /* The record of an environment, found without the header. An id that is not in use, or not in the table, has none. */
@@ -82,36 +127,54 @@ static __always_inline const struct vne_environment *vne_image_environment(const
 	return record->flags & VNE_ENVIRONMENT_VALID && record->self == (id ^ VNE_ENVIRONMENT_SELF) ? record : NULL;
 }
 
-/* Whether the list that starts at rule `index` allows a flow of `protocol` to `port`: its first match decides. */
+/* A walk along a list of rules. */
+struct vne_rule_walk {
+	const struct vne_image *image;
+	__u32 index;
+	__u32 protocol;
+	__u32 port;
+	int allows;
+};
+
+/* One rule; nonzero ends the walk. */
+static long vne_rule_step(__u32 step, struct vne_rule_walk *walk)
+{
+	__u32 index = walk->index + step, match, ports;
+	const struct vne_rule *rules =
+		vne_image_page(walk->image, walk->image->header->rule_page + index / VNE_RULES_PER_PAGE);
+
+	if (!rules)
+		return 1;
+	match = rules[index % VNE_RULES_PER_PAGE].match;
+	ports = rules[index % VNE_RULES_PER_PAGE].ports;
+	if ((!(match & 0xff) || (match & 0xff) == walk->protocol) && walk->port >= (ports & 0xffff) &&
+	    walk->port <= ports >> 16) {
+		walk->allows = !!(match & VNE_RULE_ALLOW);
+		return 1;
+	}
+	return !!(match & VNE_RULE_LAST);
+}
+
+/*
+ * Whether the list that starts at rule `index` allows a flow of `protocol` to `port`: its first match decides. The two
+ * lists that every image has are known without a look; bpf_loop (kernel 5.17) has the verifier walk one rule, not all.
+ */
 static __noinline int vne_image_rules_allow(const struct vne_image *image, __u32 index, __u32 protocol, __u32 port)
 {
+	struct vne_rule_walk walk = { .image = image, .index = index, .protocol = protocol, .port = port };
+
 	if (index == VNE_RULES_DENY_ALL)
 		return 0;
 	if (index == VNE_RULES_ALLOW_ALL)
 		return 1;
-	for (int i = 0; i < VNE_RULES_MAX; i++, index++) {
-		const struct vne_rule *rules =
-			vne_image_page(image, image->header->rule_page + index / VNE_RULES_PER_PAGE);
-		__u32 match, first, last;
-
-		if (!rules)
-			return 0;
-		rules += index % VNE_RULES_PER_PAGE;
-		match = rules->match;
-		first = rules->ports & 0xffff;
-		last = rules->ports >> 16;
-		if ((!(match & 0xff) || (match & 0xff) == protocol) && port >= first && port <= last)
-			return !!(match & VNE_RULE_ALLOW);
-		if (match & VNE_RULE_LAST)
-			return 0;
-	}
-	return 0;
+	bpf_loop(VNE_RULES_MAX, vne_rule_step, &walk, 0);
+	return walk.allows;
 }
 
 /* The rules of the permit from `from` (VNE_PERMIT_TO_… | id) to `to`; without one, the list that denies everything. */
-static __noinline __u32 vne_image_permit_rules(const struct vne_image *image, __u32 from, __u32 to)
+static __noinline __u32 vne_image_permit_rules(const struct vne_image *image, __u32 from, const struct vne_address *to)
 {
-	__u32 slot = vne_permit_hash(from, to);
+	__u32 slot = vne_permit_hash(from, *to);
 
 	for (int i = 0; i < VNE_PERMIT_PROBES; i++, slot++) {
 		__u32 at = slot & image->header->permit_mask;
@@ -121,7 +184,7 @@ static __noinline __u32 vne_image_permit_rules(const struct vne_image *image, __
 		if (!permits)
 			break;
 		permits += at % VNE_PERMITS_PER_PAGE;
-		if (permits->from == from && permits->to == to)
+		if (permits->from == from && vne_is_same(permits->to, *to))
 			return permits->rules;
 		if (!permits->from)
 			break;
@@ -130,39 +193,48 @@ static __noinline __u32 vne_image_permit_rules(const struct vne_image *image, __
 }
 
 /* Whether a permit covers a flow of `protocol` to `port`. The verifier walks the rules once, not once a probe. */
-static __always_inline int vne_image_permits(const struct vne_image *image, __u32 from, __u32 to, __u32 protocol,
-					     __u32 port)
+static __always_inline int vne_image_permits(const struct vne_image *image, __u32 from, const struct vne_address *to,
+					     __u32 protocol, __u32 port)
 {
 	return vne_image_rules_allow(image, vne_image_permit_rules(image, from, to), protocol, port);
 }
 
 /* A permit to the whole environment, or to the one address of it. */
-static __always_inline int vne_image_permits_flow(const struct vne_image *image, __u32 from, __u32 to, __u32 address,
-						  __u32 protocol, __u32 port)
+static __always_inline int vne_image_permits_flow(const struct vne_image *image, __u32 from, __u32 to,
+						  const struct vne_address *address, __u32 protocol, __u32 port)
 {
-	return vne_image_permits(image, VNE_PERMIT_TO_ENVIRONMENT | from, to, protocol, port) ||
+	struct vne_address environment = { .low = to };
+
+	return vne_image_permits(image, VNE_PERMIT_TO_ENVIRONMENT | from, &environment, protocol, port) ||
 	       vne_image_permits(image, VNE_PERMIT_TO_ADDRESS | from, address, protocol, port);
 }
 
-/* Whether a remote table (remote_in, remote_out) allows new flows with a peer at `address`. */
-static __always_inline int vne_image_remote_allows(const struct vne_image *image, __u32 entry, __u32 address,
-						   __u32 protocol, __u32 port)
+/* Whether a remote table (remote_in…, remote_out…, of the address's family) allows new flows with a peer. */
+static __always_inline int vne_image_remote_allows(const struct vne_image *image, __u32 entry,
+						   const struct vne_address *address, __u32 protocol, __u32 port)
 {
-	entry = vne_entry_step(image, entry, address >> 24);
-	entry = vne_entry_step(image, entry, address >> 16);
-	entry = vne_entry_step(image, entry, address >> 8);
-	entry = vne_entry_step(image, entry, address);
+	if (vne_is_ipv4(*address)) {
+		__u32 ipv4 = address->low;
+
+		entry = vne_entry_step(image, entry, ipv4 >> 24);
+		entry = vne_entry_step(image, entry, ipv4 >> 16);
+		entry = vne_entry_step(image, entry, ipv4 >> 8);
+		entry = vne_entry_step(image, entry, ipv4);
+	} else {
+		entry = vne_image_walk6(image, entry, address);
+	}
 	return vne_entry_kind(entry) == VNE_ENTRY_RULES &&
 	       vne_image_rules_allow(image, vne_entry_index(entry), protocol, port);
 }
 
 /* Whether the address and port are a loopback service that every application may use. */
-static __always_inline int vne_image_shares(const struct vne_image *image, __u32 address, __u32 port)
+static __always_inline int vne_image_shares(const struct vne_image *image, const struct vne_address *address,
+					    __u32 port)
 {
 	for (__u32 i = 0; i < VNE_SHARED_MAX; i++) {
 		if (i >= image->header->shared_count)
 			return 0;
-		if (image->header->shared[i].address == address && image->header->shared[i].port == port)
+		if (image->header->shared[i].port == port && vne_is_same(image->header->shared[i].address, *address))
 			return 1;
 	}
 	return 0;

@@ -45,7 +45,7 @@ struct vne_owner_map {
 	__uint(type, BPF_MAP_TYPE_HASH);
 	__uint(max_entries, 65536);
 	__uint(map_flags, BPF_F_NO_PREALLOC);
-	__type(key, __u32);
+	__type(key, struct vne_address);
 	__type(value, struct vne_owner);
 };
 

@@ -6,23 +6,32 @@
 #define VNE_PACKET_BPF_H
 
 #include <linux/if_ether.h>
+#include <linux/in6.h>
 #include <linux/ip.h>
-#include <bpf/bpf_endian.h>
+#include <linux/ipv6.h>
 #include "record.bpf.h"
 
 #define VNE_TCP_SYN 0x02
 #define VNE_TCP_ACK 0x10
 #define VNE_ICMP_ECHO 8
+#define VNE_ICMPV6_ECHO 128
 
-/* What the two packet hooks need of a packet. Host byte order. */
+/* Extension headers that a packet may have before its transport header; one with more is not judged but dropped. */
+#define VNE_EXTENSIONS_MAX 4
+#define VNE_HOP_OPTIONS 0
+#define VNE_DESTINATION_OPTIONS 60
+
+/* What the two packet hooks need of a packet. */
 struct vne_packet {
-	__u32 source;
-	__u32 destination;
+	struct vne_address source;
+	struct vne_address destination;
 	__u16 source_port;
 	__u16 destination_port;
+	/* VNE_TCP, VNE_UDP; VNE_ICMP for both families' echo messages. */
 	__u32 protocol;
 	__u8 tcp_flags;
-	__u8 icmp_type;
+	/* An echo request of either family. */
+	__u8 is_echo_request;
 	__u16 icmp_identifier;
 };
 
@@ -47,44 +56,113 @@ static __always_inline int vne_packet_accepts(const struct vne_packet *packet)
 	return (packet->tcp_flags & (VNE_TCP_SYN | VNE_TCP_ACK)) == (VNE_TCP_SYN | VNE_TCP_ACK);
 }
 
-/* Reads an IPv4 packet; VNE_REASON_PERMITTED_USE, or why it can't be judged. */
-static __always_inline int vne_packet_read(struct __sk_buff *skb, struct vne_packet *packet)
+/* What the ports of a transport header say; ICMP has none. */
+static __always_inline void vne_packet_read_transport(struct vne_packet *packet,
+						      const struct vne_transport_header *transport)
 {
-	void *data = (void *)(long)skb->data, *end = (void *)(long)skb->data_end;
-	struct vne_transport_header copy = {}, *transport;
-	struct iphdr *ip = data;
-	__u32 length;
+	if (packet->protocol == VNE_ICMP) {
+		__u8 type = bpf_ntohs(transport->source_port) >> 8;
 
-	if (skb->protocol != bpf_htons(ETH_P_IP))
-		return VNE_REASON_NO_IPV6;
-	if ((void *)(ip + 1) > end)
-		return VNE_REASON_MALFORMED;
-	packet->source = bpf_ntohl(ip->saddr);
-	packet->destination = bpf_ntohl(ip->daddr);
-	packet->protocol = ip->protocol;
-	if (packet->protocol != VNE_TCP && packet->protocol != VNE_UDP && packet->protocol != VNE_ICMP)
-		return VNE_REASON_PROTOCOL;
-	length = packet->protocol == VNE_TCP ? sizeof(copy) : 8;
-	transport = (void *)(ip + 1);
-	if (ip->ihl != 5 || (void *)transport + sizeof(copy) > end) {
-		if (ip->ihl < 5 || bpf_skb_load_bytes(skb, ip->ihl * 4, &copy, length))
-			return VNE_REASON_MALFORMED;
-		transport = &copy;
+		packet->is_echo_request = type == (vne_is_ipv4(packet->source) ? VNE_ICMP_ECHO : VNE_ICMPV6_ECHO);
+		packet->icmp_identifier = bpf_ntohs(transport->icmp_identifier);
+		return;
 	}
 	packet->source_port = bpf_ntohs(transport->source_port);
 	packet->destination_port = bpf_ntohs(transport->destination_port);
-	packet->tcp_flags = 0;
-	packet->icmp_type = 0;
-	packet->icmp_identifier = 0;
-	if (packet->protocol == VNE_TCP) {
+	if (packet->protocol == VNE_TCP)
 		packet->tcp_flags = transport->tcp_flags;
-	} else if (packet->protocol == VNE_ICMP) {
-		packet->icmp_type = packet->source_port >> 8;
-		packet->icmp_identifier = bpf_ntohs(transport->icmp_identifier);
-		packet->source_port = 0;
-		packet->destination_port = 0;
-	}
+}
+
+/* Reads the transport header at `offset`, whose bytes need not be in the packet's linear part. */
+static __always_inline int vne_packet_load_transport(struct __sk_buff *skb, struct vne_packet *packet, __u32 offset)
+{
+	struct vne_transport_header copy = {};
+
+	if (bpf_skb_load_bytes(skb, offset, &copy, packet->protocol == VNE_TCP ? sizeof(copy) : 8))
+		return VNE_REASON_MALFORMED;
+	vne_packet_read_transport(packet, &copy);
 	return VNE_REASON_PERMITTED_USE;
+}
+
+static __always_inline int vne_packet_read4(struct __sk_buff *skb, struct vne_packet *packet)
+{
+	void *data = (void *)(long)skb->data, *end = (void *)(long)skb->data_end;
+	struct vne_transport_header *transport;
+	struct iphdr *ip = data;
+
+	if ((void *)(ip + 1) > end)
+		return VNE_REASON_MALFORMED;
+	packet->source = vne_address4(bpf_ntohl(ip->saddr));
+	packet->destination = vne_address4(bpf_ntohl(ip->daddr));
+	packet->protocol = ip->protocol;
+	if (packet->protocol != VNE_TCP && packet->protocol != VNE_UDP && packet->protocol != VNE_ICMP)
+		return VNE_REASON_PROTOCOL;
+	transport = (void *)(ip + 1);
+	if (ip->ihl != 5 || (void *)(transport + 1) > end)
+		return ip->ihl < 5 ? VNE_REASON_MALFORMED : vne_packet_load_transport(skb, packet, ip->ihl * 4);
+	vne_packet_read_transport(packet, transport);
+	return VNE_REASON_PERMITTED_USE;
+}
+
+/* Walks over the extension headers that say nothing about where a packet goes; 0 for any other header. */
+static __noinline __u32 vne_packet_skip_extensions(struct __sk_buff *skb, __u32 *next)
+{
+	struct ipv6_opt_hdr extension = {};
+	__u32 offset = sizeof(struct ipv6hdr);
+
+	for (int i = 0; i < VNE_EXTENSIONS_MAX; i++) {
+		if (*next != VNE_HOP_OPTIONS && *next != VNE_DESTINATION_OPTIONS)
+			break;
+		if (bpf_skb_load_bytes(skb, offset, &extension, sizeof(extension)))
+			return 0;
+		*next = extension.nexthdr;
+		offset += (extension.hdrlen + 1) * 8;
+	}
+	return offset;
+}
+
+/*
+ * A routing header, a fragment and whatever else stands before the transport header is refused: the first names another
+ * destination, the second does not come here, as the hooks run outside of fragmentation.
+ */
+static __always_inline int vne_packet_read6(struct __sk_buff *skb, struct vne_packet *packet)
+{
+	void *data = (void *)(long)skb->data, *end = (void *)(long)skb->data_end;
+	struct vne_transport_header *transport;
+	__u32 offset = sizeof(struct ipv6hdr), next;
+	struct ipv6hdr *ip = data;
+
+	if ((void *)(ip + 1) > end)
+		return VNE_REASON_MALFORMED;
+	packet->source = vne_address6(ip->saddr.in6_u.u6_addr32[0], ip->saddr.in6_u.u6_addr32[1],
+				      ip->saddr.in6_u.u6_addr32[2], ip->saddr.in6_u.u6_addr32[3]);
+	packet->destination = vne_address6(ip->daddr.in6_u.u6_addr32[0], ip->daddr.in6_u.u6_addr32[1],
+					   ip->daddr.in6_u.u6_addr32[2], ip->daddr.in6_u.u6_addr32[3]);
+	/* A mapped address on the wire is no IPv4 address. */
+	if (vne_is_ipv4(packet->source) || vne_is_ipv4(packet->destination))
+		return VNE_REASON_MALFORMED;
+	next = ip->nexthdr;
+	transport = (void *)(ip + 1);
+	if (next == VNE_HOP_OPTIONS || next == VNE_DESTINATION_OPTIONS) {
+		offset = vne_packet_skip_extensions(skb, &next);
+		if (!offset)
+			return VNE_REASON_MALFORMED;
+	}
+	if (next != VNE_TCP && next != VNE_UDP && next != VNE_ICMPV6)
+		return VNE_REASON_PROTOCOL;
+	packet->protocol = next == VNE_ICMPV6 ? VNE_ICMP : next;
+	if (offset != sizeof(struct ipv6hdr) || (void *)(transport + 1) > end)
+		return vne_packet_load_transport(skb, packet, offset);
+	vne_packet_read_transport(packet, transport);
+	return VNE_REASON_PERMITTED_USE;
+}
+
+/* Reads a packet into a zeroed structure; VNE_REASON_PERMITTED_USE, or why it can't be judged. */
+static __always_inline int vne_packet_read(struct __sk_buff *skb, struct vne_packet *packet)
+{
+	if (skb->protocol == bpf_htons(ETH_P_IP))
+		return vne_packet_read4(skb, packet);
+	return skb->protocol == bpf_htons(ETH_P_IPV6) ? vne_packet_read6(skb, packet) : VNE_REASON_PROTOCOL;
 }
 
 #endif

@@ -36,9 +36,9 @@ static __always_inline void vne_record_denial(struct vne_attachment *application
 	event->reason = reason;
 	event->audited = audited;
 	event->protocol = attempt->protocol;
-	event->remote_address = attempt->remote;
+	event->remote = attempt->remote;
 	event->remote_port = attempt->remote_port;
-	event->local_address = application->address;
+	event->local = vne_own_address(application, attempt->remote);
 	event->local_port = attempt->local_port;
 	if (caller) {
 		event->process = bpf_get_current_pid_tgid() >> 32;
@@ -52,10 +52,13 @@ static __always_inline int vne_conclude(const struct vne_judge *judge, __u32 hoo
 					const struct vne_attempt *attempt, int caller)
 {
 	struct vne_counters *count = bpf_get_local_storage(&counters, 0);
+	__u64 slot = reason;
 	int audited;
 
-	if (hook < VNE_HOOKS && reason < VNE_REASONS)
-		count->verdicts[hook][reason]++;
+	/* One register, checked and used: kernel 6.1 forgets for the original what a check of a 32-bit copy showed. */
+	asm volatile("" : "+r"(slot));
+	if (hook < VNE_HOOKS && slot < VNE_REASONS)
+		count->verdicts[hook][slot]++;
 	if (reason < VNE_REASON_FIRST_DENIAL)
 		return 1;
 	audited = reason >= VNE_REASON_FIRST_REACHABILITY && judge->environment &&

@@ -7,11 +7,8 @@
 
 #include <linux/in.h>
 #include <linux/in6.h>
-#include <bpf/bpf_endian.h>
-#include "record.bpf.h"
+#include "judge.bpf.h"
 
-#define VNE_AF_INET 2
-#define VNE_AF_INET6 10
 #define VNE_SOCK_STREAM 1
 #define VNE_SOCK_DGRAM 2
 
@@ -22,21 +19,60 @@
 /* Third word of ::ffff:a.b.c.d. */
 #define VNE_MAPPED_BE bpf_htonl(0xffff)
 
-/* TCP for every stream socket, as MPTCP is TCP on the wire. */
+/* TCP for every stream socket, as MPTCP is TCP on the wire; VNE_ICMP for both families' ping. */
 static __always_inline __u32 vne_socket_protocol(const struct bpf_sock_addr *ctx)
 {
-	return ctx->type == VNE_SOCK_STREAM ? VNE_TCP : ctx->protocol;
+	if (ctx->type == VNE_SOCK_STREAM)
+		return VNE_TCP;
+	return ctx->protocol == VNE_ICMPV6 ? VNE_ICMP : ctx->protocol;
 }
 
-/* An IPv4-mapped IPv6 address is its IPv4 address. */
-static __always_inline int vne_is_mapped(const struct bpf_sock_addr *ctx)
+/* The address that a call of either family names; an IPv4-mapped IPv6 address is its IPv4 address. */
+static __always_inline struct vne_address vne_named4(const struct bpf_sock_addr *ctx)
 {
-	return !ctx->user_ip6[0] && !ctx->user_ip6[1] && ctx->user_ip6[2] == VNE_MAPPED_BE;
+	return vne_address4(bpf_ntohl(ctx->user_ip4));
 }
 
-static __always_inline int vne_is_unspecified6(const struct bpf_sock_addr *ctx)
+static __always_inline struct vne_address vne_named6(const struct bpf_sock_addr *ctx)
 {
-	return !ctx->user_ip6[0] && !ctx->user_ip6[1] && !ctx->user_ip6[2] && !ctx->user_ip6[3];
+	return vne_address6(ctx->user_ip6[0], ctx->user_ip6[1], ctx->user_ip6[2], ctx->user_ip6[3]);
+}
+
+/* Has the call name another address. An AF_INET6 socket is given an IPv4 address in its mapped form. */
+static __always_inline void vne_put4(struct bpf_sock_addr *ctx, __u32 address)
+{
+	ctx->user_ip4 = bpf_htonl(address);
+}
+
+static __always_inline void vne_put6(struct bpf_sock_addr *ctx, struct vne_address address)
+{
+	__be32 words[4];
+
+	vne_address_words_be(address, words);
+	ctx->user_ip6[0] = words[0];
+	ctx->user_ip6[1] = words[1];
+	ctx->user_ip6[2] = words[2];
+	ctx->user_ip6[3] = words[3];
+}
+
+/* A socket's own end and its peer; IPv4 also of an AF_INET6 socket that is bound or connected to a mapped address. */
+static __always_inline struct vne_address vne_socket_local6(const struct bpf_sock *sk)
+{
+	return vne_address6(sk->src_ip6[0], sk->src_ip6[1], sk->src_ip6[2], sk->src_ip6[3]);
+}
+
+static __always_inline struct vne_address vne_socket_remote6(const struct bpf_sock *sk)
+{
+	return vne_address6(sk->dst_ip6[0], sk->dst_ip6[1], sk->dst_ip6[2], sk->dst_ip6[3]);
+}
+
+/* The value of `wildcard` for a socket that asked for one when it was bound. */
+#define VNE_ASKED_WILDCARD 1
+
+/* Its value for one that is bound to nothing and has sent to loopback: whose it is. */
+static __always_inline __u32 vne_asked_nothing(const struct vne_attachment *application)
+{
+	return 0x80000000u | (__u32)application->cgroup;
 }
 
 static __always_inline struct vne_attachment *vne_attached(void)
@@ -44,28 +80,39 @@ static __always_inline struct vne_attachment *vne_attached(void)
 	return bpf_get_local_storage(&attachment, 0);
 }
 
-/* Finds policy and environment, and refuses a socket of another network namespace than the instance's. */
+/* Why a socket must not be judged at all: it lives in another network namespace than the instance. */
+static __always_inline int vne_socket_refusal(void *ctx, const struct vne_attachment *application)
+{
+	return bpf_get_netns_cookie(ctx) == application->netns ? VNE_REASON_PERMITTED_USE
+							       : VNE_REASON_FOREIGN_NAMESPACE;
+}
+
+/* Finds policy and environment, for the hooks that do not ask for a peer. */
 static __always_inline int vne_socket_prepare(struct vne_judge *judge, void *ctx)
 {
 	if (!vne_judge_prepare(judge, vne_attached()))
 		return VNE_REASON_UNCONFIGURED;
-	if (bpf_get_netns_cookie(ctx) != judge->application->netns)
-		return VNE_REASON_FOREIGN_NAMESPACE;
-	return VNE_REASON_PERMITTED_USE;
+	return vne_socket_refusal(ctx, judge->application);
 }
 
-/* The hook's verdict, and the errno of a refusal where it is not EPERM: what a host without the address would say. */
+/* The errno of a refusal, where it is not EPERM: what a host without the address would say. */
+static __always_inline void vne_socket_refuse(__u32 reason)
+{
+	if (reason == VNE_REASON_LOOPBACK)
+		bpf_set_retval(-VNE_ECONNREFUSED);
+	else if (reason == VNE_REASON_NO_FAMILY)
+		bpf_set_retval(-VNE_ENETUNREACH);
+	else if (reason == VNE_REASON_FOREIGN_ADDRESS || reason == VNE_REASON_SOURCE)
+		bpf_set_retval(-VNE_EADDRNOTAVAIL);
+}
+
+/* The verdict of a hook that does not ask for a peer. */
 static __always_inline int vne_socket_conclude(const struct vne_judge *judge, __u32 hook, __u32 reason,
 					       const struct vne_attempt *attempt)
 {
 	if (vne_conclude(judge, hook, reason, attempt, VNE_CALLER))
 		return 1;
-	if (reason == VNE_REASON_LOOPBACK)
-		bpf_set_retval(-VNE_ECONNREFUSED);
-	else if (reason == VNE_REASON_NO_IPV6)
-		bpf_set_retval(-VNE_ENETUNREACH);
-	else if (reason == VNE_REASON_FOREIGN_ADDRESS || reason == VNE_REASON_SOURCE)
-		bpf_set_retval(-VNE_EADDRNOTAVAIL);
+	vne_socket_refuse(reason);
 	return 0;
 }
 

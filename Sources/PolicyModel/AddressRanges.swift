@@ -1,10 +1,10 @@
-/// A set of addresses as ranges, for look-ups by the thousand.
+/// A set of addresses of both families as ranges of their numbers, for look-ups by the thousand.
 struct AddressRanges {
     /// Sorted, neither overlapping nor adjacent.
-    private var ranges: [ClosedRange<UInt32>] = []
+    private var ranges: [ClosedRange<UInt128>] = []
 
     /// The addresses of all these prefixes, which may overlap.
-    init(_ prefixes: some Sequence<IPv4Prefix>) {
+    init(_ prefixes: some Sequence<IPPrefix>) {
         for prefix in prefixes.sorted() {
             let first = prefix.network.rawValue
             let last = prefix.last.rawValue
@@ -17,16 +17,16 @@ struct AddressRanges {
     }
 
     /// Whether the address is in the set.
-    func contains(_ address: IPv4Address) -> Bool {
+    func contains(_ address: IPAddress) -> Bool {
         range(holding: address.rawValue) != nil
     }
 
     /// Whether every address of the prefix is in the set.
-    func contains(_ prefix: IPv4Prefix) -> Bool {
+    func contains(_ prefix: IPPrefix) -> Bool {
         range(holding: prefix.network.rawValue).map { prefix.last.rawValue <= $0.upperBound } ?? false
     }
 
-    private func range(holding value: UInt32) -> ClosedRange<UInt32>? {
+    private func range(holding value: UInt128) -> ClosedRange<UInt128>? {
         var low = 0
         var high = ranges.count
         while low < high {

@@ -17,8 +17,10 @@ public struct AttachedApplication: Hashable, Sendable {
     public var environment: String
     /// The environment's id in policy images; it stays for as long as an attachment refers to it.
     public var environmentID: UInt32
-    /// Its application address.
-    public var address: IPv4Address
+    /// Its application addresses.
+    public var addresses: ApplicationAddresses
+    /// Its own loopback.
+    public var loopback: PrivateLoopback
     /// As the policy or the command gave it; no resolver learns it.
     public var hostname: String?
     /// Relative to the cgroup2 mount, without a leading slash.
@@ -31,8 +33,8 @@ public struct AttachedApplication: Hashable, Sendable {
     public var fromPolicy: Bool
     /// The egress hook is attached.
     public var egress: Bool
-    /// The attachment added the address to the instance's interface, and takes it away.
-    public var ownsAddress: Bool
+    /// The families whose address the attachment added to the instance's interface, and takes away.
+    public var ownsAddresses: Set<AddressFamily>
     /// The process of the `exec` that made it and that it ends with.
     public var launcher: Launcher?
 
@@ -52,27 +54,29 @@ public struct AttachedApplication: Hashable, Sendable {
 
     /// A record from its parts.
     public init(
-        state: State = .attaching, name: String, environment: String, environmentID: UInt32 = 0, address: IPv4Address,
-        hostname: String? = nil, cgroupPath: String, cgroupID: UInt64, cgroupLevel: UInt32, fromPolicy: Bool = false,
-        egress: Bool = false, ownsAddress: Bool = false, launcher: Launcher? = nil
+        state: State = .attaching, name: String, environment: String, environmentID: UInt32 = 0,
+        addresses: ApplicationAddresses, loopback: PrivateLoopback, hostname: String? = nil, cgroupPath: String,
+        cgroupID: UInt64, cgroupLevel: UInt32, fromPolicy: Bool = false, egress: Bool = false,
+        ownsAddresses: Set<AddressFamily> = [], launcher: Launcher? = nil
     ) {
         self.state = state
         self.name = name
         self.environment = environment
         self.environmentID = environmentID
-        self.address = address
+        self.addresses = addresses
+        self.loopback = loopback
         self.hostname = hostname
         self.cgroupPath = cgroupPath
         self.cgroupID = cgroupID
         self.cgroupLevel = cgroupLevel
         self.fromPolicy = fromPolicy
         self.egress = egress
-        self.ownsAddress = ownsAddress
+        self.ownsAddresses = ownsAddresses
         self.launcher = launcher
     }
 
     /// What the decision needs of it.
-    public var subject: Subject { Subject(environment: environment, address: address) }
+    public var subject: Subject { Subject(environment: environment, addresses: addresses, loopback: loopback) }
 }
 
 /// The hook families that judge; raw values are those of `enum vne_hook`.
@@ -128,12 +132,12 @@ public struct Denial: Hashable, Sendable {
     public var audited: Bool
     /// `IPPROTO_…`; 0 if unknown.
     public var transport: UInt32
-    /// The peer; 0.0.0.0 if there is none.
-    public var remote: IPv4Address
+    /// The peer; nil if there is none.
+    public var remote: IPAddress?
     /// 0 if there is none.
     public var remotePort: UInt16
-    /// The application address.
-    public var local: IPv4Address
+    /// The application address of the same family; nil if it has none.
+    public var local: IPAddress?
     /// 0 where the socket has none yet. Ping: the echo identifier.
     public var localPort: UInt16
     /// 0 in the packet hooks, which run in no process's context.
@@ -144,7 +148,8 @@ public struct Denial: Hashable, Sendable {
     /// A denial from its parts.
     public init(
         time: UInt64, cgroupID: UInt64, hook: Hook, reason: Reason, audited: Bool, transport: UInt32,
-        remote: IPv4Address, remotePort: UInt16, local: IPv4Address, localPort: UInt16, process: UInt32, command: String
+        remote: IPAddress?, remotePort: UInt16, local: IPAddress?, localPort: UInt16, process: UInt32,
+        command: String
     ) {
         self.time = time
         self.cgroupID = cgroupID
@@ -164,7 +169,7 @@ public struct Denial: Hashable, Sendable {
 /// An entry of an application's flow table: a datagram flow whose answers are let through.
 public struct RecordedFlow: Hashable, Sendable {
     /// The peer's address.
-    public var remote: IPv4Address
+    public var remote: IPAddress
     /// The peer's port; 0 for ping.
     public var remotePort: UInt16
     /// Ping: the echo identifier.
@@ -175,7 +180,7 @@ public struct RecordedFlow: Hashable, Sendable {
     public var idle: UInt32
 
     /// A flow from its parts.
-    public init(remote: IPv4Address, remotePort: UInt16, localPort: UInt16, incoming: Bool, idle: UInt32) {
+    public init(remote: IPAddress, remotePort: UInt16, localPort: UInt16, incoming: Bool, idle: UInt32) {
         self.remote = remote
         self.remotePort = remotePort
         self.localPort = localPort
@@ -194,12 +199,12 @@ public struct ObservedSocket: Hashable, Sendable {
     public var cookie: UInt64
     /// `TCP_ESTABLISHED` is 1, `TCP_LISTEN` 10, an unconnected UDP socket 7.
     public var state: UInt8
-    /// IPv4, or an IPv4-mapped IPv6 address; nil for native IPv6.
-    public var local: IPv4Address?
+    /// The local address; 0.0.0.0 or :: for a wildcard. An IPv4-mapped one is its IPv4 address.
+    public var local: IPAddress?
     /// 0 while it has none.
     public var localPort: UInt16
-    /// The peer, in the same form as `local`; nil where it is not connected.
-    public var remote: IPv4Address?
+    /// The peer; nil where it is not connected.
+    public var remote: IPAddress?
     /// The peer's port; 0 where it is not connected.
     public var remotePort: UInt16
     /// The cgroup that made it; 0 where the kernel does not say.
@@ -211,8 +216,8 @@ public struct ObservedSocket: Hashable, Sendable {
 
     /// A socket from its parts.
     public init(
-        family: UInt8, transport: TransportProtocol, cookie: UInt64, state: UInt8, local: IPv4Address?,
-        localPort: UInt16, remote: IPv4Address?, remotePort: UInt16, cgroupID: UInt64, inode: UInt64, interface: UInt32
+        family: UInt8, transport: TransportProtocol, cookie: UInt64, state: UInt8, local: IPAddress?,
+        localPort: UInt16, remote: IPAddress?, remotePort: UInt16, cgroupID: UInt64, inode: UInt64, interface: UInt32
     ) {
         self.family = family
         self.transport = transport

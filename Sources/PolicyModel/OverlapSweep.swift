@@ -2,7 +2,7 @@
 struct OverlapSweep {
     /// A prefix, where the file has it, and whose it is.
     struct Item {
-        var prefix: IPv4Prefix
+        var prefix: IPPrefix
         var mark: YAMLMark
         /// An index of the caller's.
         var owner: Int
@@ -11,9 +11,14 @@ struct OverlapSweep {
     /// For every prefix that lies in another one: it and the smallest such, the one that the file has later first.
     func run(_ items: [Item]) -> [(later: Item, earlier: Item)] {
         var found: [(later: Item, earlier: Item)] = []
-        // Two prefixes that overlap lie one in the other, so that those around the present one are a stack.
+        // Two prefixes that overlap lie one in the other, so that those around the present one are a stack. Each
+        // family for itself, as the numbers of IPv4 lie amidst those of IPv6.
         var around: [Item] = []
-        for item in items.sorted(by: { ($0.prefix, $0.mark) < ($1.prefix, $1.mark) }) {
+        let sorted = items.sorted { left, right in
+            let (isLeft6, isRight6) = (left.prefix.family == .ipv6, right.prefix.family == .ipv6)
+            return isLeft6 == isRight6 ? (left.prefix, left.mark) < (right.prefix, right.mark) : isRight6
+        }
+        for item in sorted {
             while let last = around.last, !last.prefix.contains(item.prefix) {
                 around.removeLast()
             }

@@ -58,10 +58,10 @@ private struct Draft {
     let owners: [String: Application]
     let isPresent: [String: Bool]
     var attachments: [Attachment]
-    /// Index into `attachments` by name, cgroup path and address; only of those that are not gone.
+    /// Index into `attachments` by name, cgroup path and each address; only of those that are not gone.
     var byName: [String: Int] = [:]
     var byCgroup: [String: Int] = [:]
-    var byAddress: [IPv4Address: Int] = [:]
+    var byAddress: [IPAddress: Int] = [:]
     /// Names of applications that move to an address that is yet to be chosen.
     var choosing: Set<String> = []
     var changes: [Change] = []
@@ -85,7 +85,7 @@ private struct Draft {
         for (index, attachment) in attachments.enumerated() {
             byName[attachment.application.name] = index
             byCgroup[attachment.application.cgroupPath] = index
-            byAddress[attachment.application.address] = index
+            for address in attachment.application.addresses.all { byAddress[address] = index }
         }
     }
 
@@ -110,7 +110,7 @@ private struct Draft {
             attachments[index].gone = true
             byName[application.name] = nil
             byCgroup[application.cgroupPath] = nil
-            byAddress[application.address] = nil
+            release(application)
         }
     }
 
@@ -133,15 +133,15 @@ private struct Draft {
                 guard let index = byName[wanted.name] else { continue }
                 let application = attachments[index].application
                 let target = placement(for: wanted, from: application)
-                if let address = target.address, let holder = byAddress[address], holder != index {
+                guard held(target.addresses, by: index) == nil else {
                     blocked.append(wanted)
                     continue
                 }
                 changes.append(.move(wanted.name, from: placement(of: application), to: target))
-                byAddress[application.address] = nil
-                if let address = target.address {
-                    byAddress[address] = index
-                    attachments[index].application.address = address
+                release(application)
+                if let addresses = target.addresses {
+                    for address in addresses.all { byAddress[address] = index }
+                    attachments[index].application.addresses = addresses
                 } else {
                     choosing.insert(wanted.name)
                 }
@@ -156,9 +156,8 @@ private struct Draft {
         for wanted in pending {
             guard let index = byName[wanted.name] else { continue }
             let target = placement(for: wanted, from: attachments[index].application)
-            if let address = target.address, let holder = byAddress[address] {
-                let name = attachments[holder].application.name
-                notes.append(.waiting(wanted.name, for: .address(address, holder: name)))
+            if let obstacle = held(target.addresses, by: index) {
+                notes.append(.waiting(wanted.name, for: obstacle))
             }
         }
     }
@@ -177,9 +176,8 @@ private struct Draft {
                 notes.append(.waiting(wanted.name, for: .name(cgroup: path)))
             } else if isPresent[cgroup] != true {
                 notes.append(.waiting(wanted.name, for: .cgroup(cgroup)))
-            } else if let address = wanted.address, let holder = byAddress[address] {
-                let name = attachments[holder].application.name
-                notes.append(.waiting(wanted.name, for: .address(address, holder: name)))
+            } else if let obstacle = held(wanted.addresses) {
+                notes.append(.waiting(wanted.name, for: obstacle))
             } else {
                 changes.append(.attach(wanted))
             }
@@ -195,8 +193,10 @@ private struct Draft {
                 continue
             }
             // One whose address is to be chosen gets one of its environment when it is moved.
-            if !choosing.contains(application.name), !environment.contains(application.address) {
-                let reason = Change.Stranding.addressOutside(application.address, environment: environment.name)
+            if !choosing.contains(application.name),
+                let outside = application.addresses.all.first(where: { !environment.contains($0) })
+            {
+                let reason = Change.Stranding.addressOutside(outside, environment: environment.name)
                 notes.append(.stranded(application.name, reason: reason))
             }
             if environment.needsEgress != application.egress {
@@ -208,16 +208,39 @@ private struct Draft {
     /// Where the application is.
     func placement(of application: AttachedApplication) -> Change.Placement {
         Change.Placement(
-            environment: application.environment, address: application.address, hostname: application.hostname,
+            environment: application.environment, addresses: application.addresses, hostname: application.hostname,
             fromPolicy: application.fromPolicy)
     }
 
-    /// Where the policy wants it: with `auto` it keeps its address while the environment holds it.
+    /// Where the policy wants it: with `auto` it keeps its addresses while the environment holds them.
     func placement(for wanted: Application, from application: AttachedApplication) -> Change.Placement {
-        var address = wanted.address
-        if address == nil, environments[wanted.environment]?.contains(application.address) == true {
-            address = application.address
+        var addresses = wanted.addresses
+        if addresses == nil, let environment = environments[wanted.environment] {
+            addresses = kept(application.addresses, in: environment)
         }
-        return Change.Placement(environment: wanted.environment, address: address, hostname: wanted.hostname)
+        return Change.Placement(environment: wanted.environment, addresses: addresses, hostname: wanted.hostname)
+    }
+
+    /// What stays of chosen addresses; nil if they have to be chosen anew. A family in which the environment no longer
+    /// has any address is given up. One that the environment did not have before stays out: an application keeps the
+    /// addresses that it was attached with.
+    private func kept(_ addresses: ApplicationAddresses, in environment: Environment) -> ApplicationAddresses? {
+        let kept = addresses.all.filter { environment.contains($0) }
+        let lost = addresses.families.subtracting(kept.map(\.family))
+        return environment.families.isDisjoint(with: lost) ? ApplicationAddresses(kept) : nil
+    }
+
+    /// Who else holds one of the addresses; nil if nobody does.
+    private func held(_ addresses: ApplicationAddresses?, by own: Int? = nil) -> Change.Obstacle? {
+        for address in addresses?.all ?? [] {
+            guard let holder = byAddress[address], holder != own else { continue }
+            return .address(address, holder: attachments[holder].application.name)
+        }
+        return nil
+    }
+
+    /// Frees the addresses of an application that goes or moves.
+    private mutating func release(_ application: AttachedApplication) {
+        for address in application.addresses.all { byAddress[address] = nil }
     }
 }

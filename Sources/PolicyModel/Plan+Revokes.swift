@@ -7,7 +7,8 @@ extension Plan {
         guard let current else { return false }
         // A change of the address space turns remotes into unassigned addresses, or the other way round.
         guard Set(current.addressSpace) == Set(desired.addressSpace),
-            Set(desired.addressSpaceInterfaces).isSuperset(of: current.addressSpaceInterfaces)
+            Set(desired.addressSpaceInterfaces).isSuperset(of: current.addressSpaceInterfaces),
+            Set(desired.loopbackShared).isSuperset(of: current.loopbackShared)
         else { return true }
         let environments = Dictionary(
             desired.environments.map { ($0.name, $0) }, uniquingKeysWith: { first, _ in first })
@@ -19,7 +20,7 @@ extension Plan {
             desired.applications.map { ($0.name, $0) }, uniquingKeysWith: { first, _ in first })
         for before in current.applications {
             guard let after = applications[before.name], after.environment == before.environment,
-                after.address == before.address
+                after.addresses == before.addresses
             else { return true }
         }
         return false

@@ -20,7 +20,7 @@ public struct Plan: Hashable, Sendable {
         changes.contains { change in
             switch change {
             case .publish(_, _, _, let revokes): revokes
-            case .move(_, let from, let to): from.environment != to.environment || from.address != to.address
+            case .move(_, let from, let to): from.environment != to.environment || from.addresses != to.addresses
             default: false
             }
         }
@@ -59,17 +59,19 @@ extension Change {
     public struct Placement: Hashable, Sendable {
         /// The environment's name.
         public var environment: String
-        /// The application address; nil for one that is to be chosen.
-        public var address: IPv4Address?
+        /// The application addresses; nil for those that are to be chosen.
+        public var addresses: ApplicationAddresses?
         /// Its hostname, if it has one.
         public var hostname: String?
         /// Whether the policy file names the application, rather than a command only.
         public var fromPolicy: Bool
 
         /// A placement from its parts.
-        public init(environment: String, address: IPv4Address?, hostname: String? = nil, fromPolicy: Bool = true) {
+        public init(
+            environment: String, addresses: ApplicationAddresses?, hostname: String? = nil, fromPolicy: Bool = true
+        ) {
             self.environment = environment
-            self.address = address
+            self.addresses = addresses
             self.hostname = hostname
             self.fromPolicy = fromPolicy
         }
@@ -89,8 +91,8 @@ extension Change {
     public enum Obstacle: Hashable, Sendable {
         /// Its cgroup is not there yet.
         case cgroup(String)
-        /// Its address is held by another attached application.
-        case address(IPv4Address, holder: String)
+        /// One of its addresses is held by another attached application.
+        case address(IPAddress, holder: String)
         /// Its cgroup is attached under another name.
         case cgroupAttached(String, holder: String)
         /// Its name is taken by an application that is attached to another cgroup and stays there.
@@ -101,8 +103,8 @@ extension Change {
     public enum Stranding: Hashable, Sendable {
         /// The policy has no environment of this name.
         case environmentGone(String)
-        /// The environment no longer holds the application's address.
-        case addressOutside(IPv4Address, environment: String)
+        /// The environment no longer holds an address of the application.
+        case addressOutside(IPAddress, environment: String)
     }
 }
 
@@ -131,7 +133,7 @@ extension Change: CustomStringConvertible {
         case .move(let name, let from, let to):
             return "~ move \(name) from \(from) to \(to)"
         case .attach(let application):
-            let address = application.address.map(\.description) ?? "an address of its own"
+            let address = application.addresses.map(\.description) ?? Self.chosen
             let cgroup = application.cgroup.map { " (\($0))" } ?? ""
             return "+ attach \(application.name) to \(application.environment) as \(address)\(cgroup)"
         case .setEgress(let name, let on):
@@ -151,6 +153,9 @@ extension Change: CustomStringConvertible {
         }
     }
 
+    /// What an address that is to be chosen is called.
+    fileprivate static let chosen = "an address of its own"
+
     /// `2 new: a, b`, with at most five names; nil for none.
     private static func list(_ word: String, _ names: [String]) -> String? {
         guard !names.isEmpty else { return nil }
@@ -162,7 +167,7 @@ extension Change: CustomStringConvertible {
 extension Change.Placement: CustomStringConvertible {
     /// `shop as 10.10.2.1, web.shop`.
     public var description: String {
-        let address = address.map(\.description) ?? "an address of its own"
+        let address = addresses.map(\.description) ?? Change.chosen
         return "\(environment) as \(address)" + (hostname.map { ", \($0)" } ?? "") + (fromPolicy ? "" : ", by hand")
     }
 }

@@ -7,7 +7,7 @@ extension Policy {
     }
 
     /// What the address is, on a host. Indexes the policy first, as ``verdict(_:by:on:)`` does.
-    public func classify(_ address: IPv4Address, on host: HostView) -> AddressClass {
+    public func classify(_ address: IPAddress, on host: HostView) -> AddressClass {
         PolicyIndex(self).classify(address, on: host)
     }
 }
@@ -18,11 +18,11 @@ extension PolicyIndex {
     /// In audit mode a denial of reachability is allowed, with its reason.
     public func verdict(_ attempt: Attempt, by subject: Subject, on host: HostView) -> Verdict {
         // Nothing lifts this one: without an environment there is no mode either.
-        // Nor where the policy has given the address to somebody else since it was attached.
-        guard let environment = environment(named: subject.environment), environment.contains(subject.address) else {
+        // Nor where the policy has given one of its addresses to somebody else since it was attached.
+        guard let environment = environment(named: subject.environment), environment.contains(subject.addresses) else {
             return Verdict(allowed: false, reason: .unconfigured)
         }
-        let decision = Decision(index: self, environment: environment, address: subject.address, host: host)
+        let decision = Decision(index: self, environment: environment, subject: subject, host: host)
         let finding =
             switch attempt {
             case .create(let transport): decision.create(transport)
@@ -50,27 +50,43 @@ private struct Finding {
 private struct Decision {
     let index: PolicyIndex
     let environment: Environment
-    let address: IPv4Address
+    let subject: Subject
     let host: HostView
 
     func create(_ transport: TransportProtocol) -> Finding {
         Finding(environment.protocols.contains(transport) ? .permittedUse : .protocol)
     }
 
-    func bind(_ transport: TransportProtocol, _ local: IPv4Address) -> Finding {
-        Finding(local.rawValue == 0 || local == address ? .permittedUse : .foreignAddress)
+    func bind(_ transport: TransportProtocol, _ local: IPAddress) -> Finding {
+        let isOwn = subject.addresses.contains(local) || subject.loopback.own(local) != nil
+        return Finding(local.isUnspecified || isOwn ? .permittedUse : .foreignAddress)
     }
+
+    // MARK: Outgoing
 
     func outgoing(_ attempt: Outgoing) -> Finding {
         guard environment.protocols.contains(attempt.transport) else { return Finding(.protocol) }
-        switch index.classify(attempt.destination, on: host) {
+        let own = subject.addresses[attempt.destination.family]
+        if let source = attempt.source {
+            let isFromLoopback = subject.loopback.contains(source)
+            guard source.family == attempt.destination.family, source == own || isFromLoopback else {
+                return Finding(.source)
+            }
+            if isFromLoopback || subject.loopback.contains(attempt.destination) {
+                if isOwn(attempt.destination) { return Finding(.ownLoopback) }
+                return Finding(isShared(attempt.destination, attempt.port, attempt.transport) ? .shared : .source)
+            }
+        }
+        let destination = index.classify(attempt.destination, on: host)
+        if destination == .loopback { return outgoingToLoopback(attempt) }
+        guard let own else { return Finding(.noFamily) }
+        switch destination {
         case .loopback:
-            return Finding(
-                isShared(attempt.destination, attempt.port) && attempt.transport != .ping ? .resolver : .loopback)
+            return outgoingToLoopback(attempt)
         case .environment(environment.name):
             return Finding(.ownEnvironment)
         case .environment(let other):
-            return outgoing(attempt, to: other)
+            return outgoing(attempt, from: own, to: other)
         case .unassigned:
             return Finding(.unassigned)
         case .host:
@@ -82,31 +98,50 @@ private struct Decision {
         case .broadcast:
             return Finding(.broadcast)
         case .remote:
-            let out = environment.remoteOut.decide(attempt.destination, attempt.transport, attempt.port)
-            if out.allows { return Finding(.remote, line: out.line) }
-            guard attempt.answersFlow else { return Finding(.remoteDenied, line: out.line) }
-            // The flow table holds only datagram flows that were let in; a TCP segment shows no more than its ports.
-            guard attempt.transport == .tcp else { return Finding(.answer) }
-            let into = environment.remoteIn.decide(attempt.destination, .tcp, attempt.localPort)
-            return into.allows ? Finding(.answer, line: into.line) : Finding(.remoteDenied, line: out.line)
+            return outgoingToRemote(attempt)
         }
     }
 
+    /// To a loopback address as the program names it. A packet has been through the rewriting of calls: one that still
+    /// names such an address goes to a shared service, or to nobody.
+    private func outgoingToLoopback(_ attempt: Outgoing) -> Finding {
+        if isShared(attempt.destination, attempt.port, attempt.transport) { return Finding(.shared) }
+        let isCall = attempt.source == nil
+        let isTaken = attempt.transport == .ping || attempt.loopbackListens
+        return Finding(
+            isCall && isTaken && subject.loopback.own(attempt.destination) != nil ? .ownLoopback : .loopback)
+    }
+
+    private func outgoingToRemote(_ attempt: Outgoing) -> Finding {
+        let out = environment.remoteOut.decide(attempt.destination, attempt.transport, attempt.port)
+        if out.allows { return Finding(.remote, line: out.line) }
+        guard attempt.answersFlow else { return Finding(.remoteDenied, line: out.line) }
+        // The flow table holds only datagram flows that were let in; a TCP segment shows no more than its ports.
+        guard attempt.transport == .tcp else { return Finding(.answer) }
+        let into = environment.remoteIn.decide(attempt.destination, .tcp, attempt.localPort)
+        return into.allows ? Finding(.answer, line: into.line) : Finding(.remoteDenied, line: out.line)
+    }
+
     /// To another environment.
-    private func outgoing(_ attempt: Outgoing, to other: String) -> Finding {
+    private func outgoing(_ attempt: Outgoing, from own: IPAddress, to other: String) -> Finding {
         let permit = index.permit(
             from: environment.name, to: other, address: attempt.destination, covering: attempt.transport, attempt.port)
         if let permit { return Finding(.permit, line: permit.line) }
         guard attempt.answersFlow else { return Finding(.otherEnvironment) }
         guard attempt.transport == .tcp else { return Finding(.answer) }
         let reverse = index.permit(
-            from: other, to: environment.name, address: address, covering: .tcp, attempt.localPort)
+            from: other, to: environment.name, address: own, covering: .tcp, attempt.localPort)
         return reverse.map { Finding(.answer, line: $0.line) } ?? Finding(.otherEnvironment)
     }
 
+    // MARK: Incoming
+
     func incoming(_ packet: Incoming) -> Finding {
-        guard packet.destination == address else { return Finding(.notAddressed) }
+        if subject.loopback.contains(packet.destination) { return incomingOnLoopback(packet) }
+        guard subject.addresses.contains(packet.destination) else { return Finding(.notAddressed) }
         guard environment.protocols.contains(packet.transport) else { return Finding(.protocol) }
+        // A wildcard listener is reached over loopback on the application address.
+        if subject.loopback.contains(packet.source) { return Finding(isOwnLoopback(packet) ? .ownLoopback : .forged) }
         let source = index.classify(packet.source, on: host)
         switch source {
         case .environment, .unassigned:
@@ -116,8 +151,7 @@ private struct Decision {
             return Finding(.malformed)
         case .loopback:
             guard packet.arrival == .thisHost else { return Finding(.forged) }
-            let answers = packet.transport == .udp || (packet.transport == .tcp && !packet.opensFlow)
-            return isShared(packet.source, packet.sourcePort) && answers ? Finding(.resolver) : judgedAsHost
+            return isSharedAnswer(packet) ? Finding(.shared) : judgedAsHost
         case .host:
             return packet.arrival == .thisHost ? judgedAsHost : Finding(.forged)
         case .linkLocal, .remote:
@@ -128,6 +162,23 @@ private struct Decision {
             }
             return incomingFromRemote(packet)
         }
+    }
+
+    private func incomingOnLoopback(_ packet: Incoming) -> Finding {
+        guard environment.protocols.contains(packet.transport) else { return Finding(.protocol) }
+        if isOwnLoopback(packet) { return Finding(.ownLoopback) }
+        return Finding(packet.arrival == .thisHost && isSharedAnswer(packet) ? .shared : .loopback)
+    }
+
+    /// Whether a packet comes over the application's own loopback: from itself, on this host. A later segment of TCP
+    /// belongs to a handshake that was judged, and an echo reply comes from the kernel.
+    private func isOwnLoopback(_ packet: Incoming) -> Bool {
+        let isLater = packet.transport == .tcp && !packet.opensFlow && !packet.acceptsFlow
+        let isOwnSource =
+            subject.loopback.contains(packet.source)
+            || packet.source == subject.addresses[packet.destination.family]
+        return packet.arrival == .thisHost && isOwnSource
+            && (packet.senderOwnsSource || isLater || packet.transport == .ping)
     }
 
     /// From a source in the address space, taken for the application that has it.
@@ -153,7 +204,8 @@ private struct Decision {
     /// From another environment.
     private func incoming(_ packet: Incoming, from other: String) -> Finding {
         let permit = index.permit(
-            from: other, to: environment.name, address: address, covering: packet.transport, packet.destinationPort)
+            from: other, to: environment.name, address: packet.destination, covering: packet.transport,
+            packet.destinationPort)
         if let permit { return Finding(.permit, line: permit.line) }
         guard answers(packet) else { return Finding(.otherEnvironment) }
         let reverse = index.permit(
@@ -185,7 +237,21 @@ private struct Decision {
         }
     }
 
-    private func isShared(_ address: IPv4Address, _ port: UInt16) -> Bool {
-        host.sharedServices.contains(SharedService(address: address, port: port))
+    // MARK: What is whose
+
+    /// Whether the address is one of the application, be it on its loopback.
+    private func isOwn(_ address: IPAddress) -> Bool {
+        subject.addresses.contains(address) || subject.loopback.contains(address)
+    }
+
+    private func isSharedAnswer(_ packet: Incoming) -> Bool {
+        (packet.transport == .udp || !packet.opensFlow) && isShared(packet.source, packet.sourcePort, packet.transport)
+    }
+
+    /// Whether the peer is a loopback service that every application shares. It has ports, so that ping asks none.
+    private func isShared(_ address: IPAddress, _ port: UInt16, _ transport: TransportProtocol) -> Bool {
+        let service = SharedService(address: address, port: port)
+        guard transport != .ping else { return false }
+        return index.policy.loopbackShared.contains(service) || host.sharedServices.contains(service)
     }
 }

@@ -4,25 +4,28 @@
 /// space, every application in its environment, and every name that is referred to exists.
 public struct Policy: Hashable, Sendable {
     /// The prefixes that hold every environment.
-    public var addressSpace: [IPv4Prefix]
+    public var addressSpace: [IPPrefix]
     /// Interfaces besides the host's own on which a source in the address space is believed.
     public var addressSpaceInterfaces: [String]
     /// In the order of the file.
     public var environments: [Environment]
     /// In the order of the file.
     public var applications: [Application]
+    /// Loopback services that stay shared between all applications and the host, besides the host's resolvers.
+    public var loopbackShared: [SharedService]
     /// The file's name as it was given, for messages.
     public var source: String
 
     /// A policy from its parts; nothing is checked.
     public init(
-        addressSpace: [IPv4Prefix], addressSpaceInterfaces: [String] = [], environments: [Environment],
-        applications: [Application] = [], source: String = ""
+        addressSpace: [IPPrefix], addressSpaceInterfaces: [String] = [], environments: [Environment],
+        applications: [Application] = [], loopbackShared: [SharedService] = [], source: String = ""
     ) {
         self.addressSpace = addressSpace
         self.addressSpaceInterfaces = addressSpaceInterfaces
         self.environments = environments
         self.applications = applications
+        self.loopbackShared = loopbackShared
         self.source = source
     }
 
@@ -41,15 +44,15 @@ public struct Policy: Hashable, Sendable {
 public struct Environment: Hashable, Sendable {
     /// Unique; letters, digits, `-`, `_` and `.`, at most 63 bytes.
     public var name: String
-    /// Prefixes and single addresses (/32); none overlaps another one of the policy.
-    public var addresses: [IPv4Prefix]
+    /// Prefixes and single addresses of either family; none overlaps another one of the policy.
+    public var addresses: [IPPrefix]
     /// New flows from remotes.
     public var remoteIn: RemotePolicy
     /// New flows to remotes.
     public var remoteOut: RemotePolicy
     /// Whether the host's other addresses, and its processes, may be talked to.
     public var host: Bool
-    /// Whether link-local peers (169.254.0.0/16) may be talked to.
+    /// Whether link-local peers (169.254.0.0/16, fe80::/10) may be talked to.
     public var linkLocal: Bool
     /// New flows to other environments.
     public var permits: [Permit]
@@ -64,7 +67,7 @@ public struct Environment: Hashable, Sendable {
 
     /// An environment with the defaults of the policy file.
     public init(
-        name: String, addresses: [IPv4Prefix], remoteIn: RemotePolicy = .allow(line: nil),
+        name: String, addresses: [IPPrefix], remoteIn: RemotePolicy = .allow(line: nil),
         remoteOut: RemotePolicy = .allow(line: nil), host: Bool = true, linkLocal: Bool = false, permits: [Permit] = [],
         protocols: Set<TransportProtocol> = [.tcp, .udp], strict: Bool = false, mode: Mode = .enforce, line: Int = 0
     ) {
@@ -85,9 +88,17 @@ public struct Environment: Hashable, Sendable {
     public var needsEgress: Bool { strict || protocols.contains(.ping) }
 
     /// Whether the address is the environment's.
-    public func contains(_ address: IPv4Address) -> Bool {
+    public func contains(_ address: IPAddress) -> Bool {
         addresses.contains { $0.contains(address) }
     }
+
+    /// Whether all of an application's addresses are the environment's.
+    public func contains(_ addresses: ApplicationAddresses) -> Bool {
+        addresses.all.allSatisfy { contains($0) }
+    }
+
+    /// The families in which it has addresses.
+    public var families: Set<AddressFamily> { Set(addresses.map(\.family)) }
 }
 
 /// Whether an environment's denials of reachability hold.
@@ -123,7 +134,7 @@ public struct RemotePolicy: Hashable, Sendable {
 /// One entry of a `remote` list: a prefix, protocols and ports, and whether it allows or denies.
 public struct RemoteRule: Hashable, Sendable {
     /// Addresses of the peer.
-    public var prefix: IPv4Prefix
+    public var prefix: IPPrefix
     /// What it covers at those addresses; never empty.
     public var ports: [PortRule]
     /// Allow or deny.
@@ -132,7 +143,7 @@ public struct RemoteRule: Hashable, Sendable {
     public var line: Int
 
     /// A rule from its parts.
-    public init(prefix: IPv4Prefix, ports: [PortRule] = [PortRule(nil)], allows: Bool, line: Int = 0) {
+    public init(prefix: IPPrefix, ports: [PortRule] = [PortRule(nil)], allows: Bool, line: Int = 0) {
         self.prefix = prefix
         self.ports = ports
         self.allows = allows
@@ -161,14 +172,14 @@ public struct Permit: Hashable, Sendable {
     }
 }
 
-/// An application that the policy names: a cgroup with an address.
+/// An application that the policy names: a cgroup with an address of each family that it wants.
 public struct Application: Hashable, Sendable {
     /// Unique; the same alphabet as an environment's.
     public var name: String
     /// The name of its environment.
     public var environment: String
-    /// Its application address; nil for `auto`, which is chosen when it is attached.
-    public var address: IPv4Address?
+    /// Its application addresses; nil for `auto`: one for each family of its environment, chosen when it is attached.
+    public var addresses: ApplicationAddresses?
     /// Unique among applications.
     public var hostname: String?
     /// Relative to the cgroup2 mount, without a leading slash; nil if it is only attached by hand or by `exec`.
@@ -178,12 +189,12 @@ public struct Application: Hashable, Sendable {
 
     /// An application from its parts.
     public init(
-        name: String, environment: String, address: IPv4Address?, hostname: String? = nil, cgroup: String? = nil,
-        line: Int = 0
+        name: String, environment: String, addresses: ApplicationAddresses?, hostname: String? = nil,
+        cgroup: String? = nil, line: Int = 0
     ) {
         self.name = name
         self.environment = environment
-        self.address = address
+        self.addresses = addresses
         self.hostname = hostname
         self.cgroup = cgroup
         self.line = line

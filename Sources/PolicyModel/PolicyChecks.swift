@@ -2,7 +2,7 @@
 /// belongs, and every name that is referred to exists. Sorts and hashes; nothing is compared with everything.
 struct PolicyChecks {
     /// nil if some of it could not be read.
-    let space: [Marked<IPv4Prefix>]?
+    let space: [Marked<IPPrefix>]?
     let environments: [EnvironmentDraft]
     /// Also of those that could not be read.
     let environmentNames: Set<String>
@@ -19,7 +19,7 @@ struct PolicyChecks {
     private var members: [String: [String]] = [:]
 
     init(
-        space: [Marked<IPv4Prefix>]?, environments: [EnvironmentDraft], environmentNames: Set<String>,
+        space: [Marked<IPPrefix>]?, environments: [EnvironmentDraft], environmentNames: Set<String>,
         applications: [ApplicationDraft], applicationNames: Set<String>, hasEnvironments: Bool
     ) {
         self.space = space
@@ -89,7 +89,7 @@ struct PolicyChecks {
 
     private mutating func checkRemotesAreOutside() {
         let space = AddressRanges((self.space ?? []).map(\.value))
-        let never = AddressRanges([.unspecified, .loopback, .linkLocal, .multicast, .limitedBroadcast])
+        let never = AddressRanges(AddressClass.fixed.map(\.prefix))
         for draft in environments {
             for rule in draft.remoteRules {
                 let prefix = "\(rule.prefix.value)".quoted
@@ -135,6 +135,7 @@ struct PolicyChecks {
                     continue
                 }
                 checkTarget(of: permit, at: marks.target)
+                checkFamilies(draft, permit, at: marks.target)
                 for port in marks.ports {
                     checkSpeaks(draft, port)
                     if let index = environmentIndices[permit.environment],
@@ -168,12 +169,37 @@ struct PolicyChecks {
                 suggestion: "\(draft.application.environment)/\(name)")
             return
         }
-        if draft.hasAddress, draft.application.address == nil {
+        if draft.hasAddresses, draft.application.addresses == nil {
             report(
                 mark,
                 "application \(name.quoted) of line \(draft.mark.line) has its address chosen (auto); a permit needs "
                     + "one that is fixed")
         }
+    }
+
+    /// Reports a permit between addresses of different families: no flow has an end in each.
+    private mutating func checkFamilies(_ draft: EnvironmentDraft, _ permit: Permit, at mark: YAMLMark) {
+        guard let index = environmentIndices[permit.environment], draft.hasAllAddresses,
+            environments[index].hasAllAddresses
+        else { return }
+        var target: [AddressFamily] = environments[index].addresses.map(\.value.family)
+        if let index = permit.application.flatMap({ applicationIndices[$0] }) {
+            let application = applications[index]
+            // Elsewhere, or with a mistake of its own, which has its message.
+            guard application.application.environment == permit.environment, application.hasAddresses,
+                !application.addresses.isEmpty
+            else { return }
+            target = application.addresses.map(\.value.family)
+        }
+        guard let other = target.first, let own = draft.addresses.first?.value.family,
+            !draft.addresses.contains(where: { target.contains($0.value.family) })
+        else { return }
+        // What has no family in common has one family each.
+        let name = permit.application.map { "application \($0.quoted)" } ?? "environment \(permit.environment.quoted)"
+        report(
+            mark,
+            "the permit never matches: environment \(draft.environment.name.quoted) has \(own.name) addresses only, "
+                + "\(name) \(other.name) addresses only")
     }
 
     private mutating func checkEnvironment(_ name: String, at mark: YAMLMark) {
@@ -190,29 +216,30 @@ struct PolicyChecks {
         for draft in applications {
             guard let mark = draft.environmentMark else { continue }
             checkEnvironment(draft.application.environment, at: mark)
-            guard let address = draft.application.address, let addressMark = draft.addressMark,
-                let index = environmentIndices[draft.application.environment], environments[index].hasAllAddresses
+            guard !draft.addresses.isEmpty, let index = environmentIndices[draft.application.environment],
+                environments[index].hasAllAddresses
             else { continue }
             if ranges[index] == nil {
                 ranges[index] = AddressRanges(environments[index].environment.addresses)
             }
-            if ranges[index]?.contains(address) == false {
+            for address in draft.addresses where ranges[index]?.contains(address.value) == false {
                 report(
-                    addressMark,
-                    "\("\(address)".quoted) of application \(draft.application.name.quoted) is outside environment "
-                        + "\(draft.application.environment.quoted), line \(environments[index].mark.line)")
+                    address.mark,
+                    "\("\(address.value)".quoted) of application \(draft.application.name.quoted) is outside "
+                        + "environment \(draft.application.environment.quoted), line \(environments[index].mark.line)")
             }
         }
     }
 
     private mutating func checkAddressesAreUnique() {
-        var owners: [IPv4Address: Int] = [:]
+        var owners: [IPAddress: Int] = [:]
         for (index, draft) in applications.enumerated() {
-            guard let address = draft.application.address, let mark = draft.addressMark else { continue }
-            if let owner = owners[address] {
-                report(mark, "\("\(address)".quoted) is the address of \(place(owner)) already")
-            } else {
-                owners[address] = index
+            for address in draft.addresses {
+                if let owner = owners[address.value] {
+                    report(address.mark, "\("\(address.value)".quoted) is the address of \(place(owner)) already")
+                } else {
+                    owners[address.value] = index
+                }
             }
         }
     }

@@ -5,7 +5,7 @@ public struct PolicyIndex: Sendable {
 
     /// An environment's addresses.
     private struct Owner: Sendable {
-        var prefix: IPv4Prefix
+        var prefix: IPPrefix
         var environment: Int
     }
     /// Sorted by prefix.
@@ -54,37 +54,38 @@ public struct PolicyIndex: Sendable {
     }
 
     /// The environment that holds the address.
-    public func environment(holding address: IPv4Address) -> Environment? {
+    public func environment(holding address: IPAddress) -> Environment? {
         owner(of: address).map { policy.environments[$0] }
     }
 
     /// Whether the address is in the address space.
-    public func isInAddressSpace(_ address: IPv4Address) -> Bool {
+    public func isInAddressSpace(_ address: IPAddress) -> Bool {
         space.contains(address)
     }
 
     /// What the address is, on a host: the first that matches of the order of ``AddressClass``.
-    public func classify(_ address: IPv4Address, on host: HostView) -> AddressClass {
+    public func classify(_ address: IPAddress, on host: HostView) -> AddressClass {
         if let owner = owner(of: address) { return .environment(policy.environments[owner].name) }
         if space.contains(address) { return .unassigned }
-        if address.rawValue == 0 || IPv4Prefix.loopback.contains(address) { return .loopback }
-        if IPv4Prefix.multicast.contains(address) { return .multicast }
-        if address.rawValue == .max || host.broadcasts.contains(address) { return .broadcast }
+        let fixed = AddressClass.fixed.first { $0.prefix.contains(address) }?.class
+        if let fixed, fixed != .linkLocal { return fixed }
+        if host.broadcasts.contains(address) { return .broadcast }
         if host.addresses.contains(address) { return .host }
-        if IPv4Prefix.linkLocal.contains(address) { return .linkLocal }
-        return .remote
+        return fixed ?? .remote
     }
 
     /// The first permit from one environment to another one, or to the application of it with this address, that covers
     /// the flow.
     func permit(
-        from: String, to: String, address: IPv4Address, covering transport: TransportProtocol, _ port: UInt16
+        from: String, to: String, address: IPAddress, covering transport: TransportProtocol, _ port: UInt16
     ) -> Permit? {
         guard let source = environmentIndices[from], let target = environmentIndices[to] else { return nil }
         for index in permitIndices[Pair(from: source, to: target), default: []] {
             let permit = policy.environments[source].permits[index]
             // An application's address lies in its environment, so that the address says enough.
-            if let name = permit.application, application(named: name)?.address != address { continue }
+            if let name = permit.application, application(named: name)?.addresses?.contains(address) != true {
+                continue
+            }
             if permit.ports.contains(where: { $0.covers(transport, port) }) { return permit }
         }
         return nil
@@ -92,7 +93,7 @@ public struct PolicyIndex: Sendable {
 
     /// The index of the environment that holds the address: prefixes do not overlap, so it can only be the last one
     /// that begins at or before it.
-    private func owner(of address: IPv4Address) -> Int? {
+    private func owner(of address: IPAddress) -> Int? {
         var low = 0
         var high = owners.count
         while low < high {

@@ -1,60 +1,61 @@
 extension PolicyReader {
     /// A prefix, or a single address.
-    mutating func prefix(_ node: YAMLNode) -> Marked<IPv4Prefix>? {
-        let what = "an IPv4 prefix such as 10.10.2.0/24, or an address"
+    mutating func prefix(_ node: YAMLNode) -> Marked<IPPrefix>? {
+        let what = "a prefix such as 10.10.2.0/24 or fd00:10:10::/48, or an address"
         guard let text = text(node, expected: what) else { return nil }
         return prefix(text, at: node, expected: what)
     }
 
     /// The prefix that a text of a node is.
-    mutating func prefix(_ text: String, at node: YAMLNode, expected what: String) -> Marked<IPv4Prefix>? {
-        if let prefix = IPv4Prefix(text) { return Marked(value: prefix, mark: node.mark) }
-        guard !isIPv6(text, at: node) else { return nil }
+    mutating func prefix(_ text: String, at node: YAMLNode, expected what: String) -> Marked<IPPrefix>? {
+        if let prefix = IPPrefix(text) { return Marked(value: prefix, mark: node.mark) }
         let parts = text.split(separator: "/", maxSplits: 1, omittingEmptySubsequences: false)
-        guard let first = parts.first, let address = IPv4Address(first), parts.count == 2 else {
-            report(node.mark, "expected \(what); found \(text.quoted)")
+        guard parts.count == 2, let address = IPAddress(parts[0]) else {
+            report(node.mark, "expected \(what); found \(text.quoted)", suggestion: withoutZone(text))
             return nil
         }
-        // IPv4Prefix says whether the length is one: every length of 0.0.0.0 is a prefix.
-        guard let length = IPv4Prefix("0.0.0.0/\(parts[1])")?.length else {
-            report(node.mark, "expected a prefix length from 0 to 32; found \(text.quoted)")
+        // An IPv4-mapped address counts its length from the beginning of the IPv6 address that it is written as.
+        let width = parts[0].contains(":") ? 128 : 32
+        let mapped = width - address.family.width
+        // IPPrefix says whether the length is one: every length of a wildcard is a prefix.
+        let length = IPPrefix("\(width == 128 ? "::" : "0.0.0.0")/\(parts[1])")?.length
+        guard let length, length >= mapped else {
+            report(node.mark, "expected a prefix length from \(mapped) to \(width); found \(text.quoted)")
             return nil
         }
-        let network = IPv4Prefix(holding: address, length: length)
-        report(node.mark, "\(text.quoted) has bits set behind its prefix", suggestion: "\(network.network)/\(length)")
+        let network = IPPrefix(holding: address, length: length - mapped)
+        report(
+            node.mark, "\(text.quoted) has bits set behind its prefix",
+            suggestion: "\(network.network)/\(network.length)")
         return nil
     }
 
     /// A single address.
-    mutating func address(_ text: String, at node: YAMLNode) -> Marked<IPv4Address>? {
-        if let address = IPv4Address(text) { return Marked(value: address, mark: node.mark) }
-        guard !isIPv6(text, at: node) else { return nil }
-        let suggestion = IPv4Prefix(text).flatMap { $0.length == 32 ? "\($0.network)" : nil }
-        expected("an IPv4 address, or auto", at: node, suggestion: suggestion ?? nearest.find(text, in: ["auto"]))
+    mutating func address(_ text: String, at node: YAMLNode, expected what: String) -> Marked<IPAddress>? {
+        if let address = IPAddress(text) { return Marked(value: address, mark: node.mark) }
+        let single = IPPrefix(text).flatMap { $0.isSingleAddress ? "\($0)" : nil }
+        expected(what, at: node, suggestion: single ?? withoutZone(text) ?? nearest.find(text, in: ["auto"]))
         return nil
     }
 
-    /// Reports what looks like an IPv6 address or prefix.
-    private mutating func isIPv6(_ text: String, at node: YAMLNode) -> Bool {
-        let isHexadecimal = text.utf8.allSatisfy {
-            (48...58).contains($0) || (65...70).contains($0) || (97...102).contains($0) || $0 == 46 || $0 == 47
-        }
-        guard isHexadecimal, text.utf8.count(where: { $0 == 58 }) >= 2 else { return false }
-        report(
-            node.mark,
-            "\(text.quoted) is IPv6; this version isolates IPv4, and native IPv6 is refused inside every environment")
-        return true
+    /// An address whose only mistake is its zone (`fe80::1%eth0`), which has no meaning in a policy.
+    private func withoutZone(_ text: String) -> String? {
+        guard let percent = text.firstIndex(of: "%") else { return nil }
+        return IPAddress(text[..<percent]).map { "\($0)" }
     }
 
     /// The prefixes of the address space, which overlap neither each other nor what can never be in one; nil if some
     /// could not be read.
-    mutating func addressSpace(_ node: YAMLNode) -> [Marked<IPv4Prefix>]? {
+    mutating func addressSpace(_ node: YAMLNode) -> [Marked<IPPrefix>]? {
         guard let items = items(node, expected: "a prefix or a list of prefixes") else { return nil }
         let prefixes = items.compactMap { prefix($0) }
-        let reserved: [(IPv4Prefix, String)] = [
-            (.thisNetwork, "0.0.0.0/8, which is no network"), (.loopback, "127.0.0.0/8, which is loopback"),
-            (.linkLocal, "169.254.0.0/16, which is link-local"), (.multicast, "224.0.0.0/4, which is multicast"),
+        let reserved: [(IPPrefix, String)] = [
+            (.thisNetwork, "0.0.0.0/8, which is no network"), (.loopback4, "127.0.0.0/8, which is loopback"),
+            (.linkLocal4, "169.254.0.0/16, which is link-local"), (.multicast4, "224.0.0.0/4, which is multicast"),
             (.limitedBroadcast, "255.255.255.255, which is broadcast"),
+            (.unspecified6, "::, which is no address"), (.loopback6, "::1, which is loopback"),
+            (.linkLocal6, "fe80::/10, which is link-local"), (.multicast6, "ff00::/8, which is multicast"),
+            (.privateLoopback6, "fd56:4e45::/32, which holds private loopbacks"),
         ]
         for prefix in prefixes {
             let found = reserved.filter { $0.0.overlaps(prefix.value) }.map(\.1)

@@ -3,9 +3,10 @@ struct ApplicationDraft {
     var application: Application
     var mark: YAMLMark
     var environmentMark: YAMLMark?
-    var addressMark: YAMLMark?
-    /// Whether the address was read, be it `auto`.
-    var hasAddress = false
+    /// Those that could be read.
+    var addresses: [Marked<IPAddress>] = []
+    /// Whether all of them could, be it `auto`.
+    var hasAddresses = false
     var hostnameMark: YAMLMark?
     var cgroupMark: YAMLMark?
 }
@@ -23,14 +24,14 @@ extension PolicyReader {
         require("environment", in: fields, of: what, at: name.mark)
         require("address", in: fields, of: what, at: name.mark)
         var draft = ApplicationDraft(
-            application: Application(name: name.value, environment: "", address: nil, line: name.mark.line),
+            application: Application(name: name.value, environment: "", addresses: nil, line: name.mark.line),
             mark: name.mark)
         if let node = fields["environment"], let environment = text(node, expected: "an environment") {
             draft.application.environment = environment
             draft.environmentMark = node.mark
         }
         if let node = fields["address"] {
-            applicationAddress(node, into: &draft)
+            applicationAddresses(node, into: &draft)
         }
         if let node = fields["hostname"], let hostname = hostname(node) {
             draft.application.hostname = hostname
@@ -43,27 +44,33 @@ extension PolicyReader {
         return draft
     }
 
-    /// One address a family, of which this version has one; or `auto`.
-    private mutating func applicationAddress(_ node: YAMLNode, into draft: inout ApplicationDraft) {
-        let what = "an IPv4 address, or auto"
+    /// One address of each family at most, or `auto`.
+    private mutating func applicationAddresses(_ node: YAMLNode, into draft: inout ApplicationDraft) {
+        let what = "an address, one of each family, or auto"
         guard let items = items(node, expected: what) else { return }
-        guard items.count == 1 else {
-            // Whatever is IPv6 among them gets its own message.
-            let addresses = items.compactMap { item in text(item, expected: what).flatMap { address($0, at: item) } }
-            if addresses.count == items.count {
-                report(node.mark, "expected one IPv4 address; found \(items.count)")
+        if items.count == 1, case .scalar("auto", _)? = items.first?.content {
+            draft.hasAddresses = true
+            return
+        }
+        for item in items {
+            guard let text = text(item, expected: what) else { continue }
+            guard text != "auto" else {
+                report(item.mark, "“auto” stands alone: it chooses an address in each family of the environment")
+                continue
             }
-            return
+            guard let address = address(text, at: item, expected: what) else { continue }
+            let family = address.value.family
+            guard let first = draft.addresses.first(where: { $0.value.family == family }) else {
+                draft.addresses.append(address)
+                continue
+            }
+            report(
+                item.mark,
+                "an application has one address of each family; \("\(address.value)".quoted) is a second "
+                    + "\(family.name) address besides \("\(first.value)".quoted)")
         }
-        guard let item = items.first, let text = text(item, expected: what) else { return }
-        guard text != "auto" else {
-            draft.hasAddress = true
-            return
-        }
-        guard let address = address(text, at: item) else { return }
-        draft.application.address = address.value
-        draft.addressMark = address.mark
-        draft.hasAddress = true
+        draft.hasAddresses = draft.addresses.count == items.count
+        draft.application.addresses = ApplicationAddresses(draft.addresses.lazy.map(\.value))
     }
 
     /// A hostname (RFC 1123): labels of letters, digits and inner hyphens.

@@ -3,7 +3,7 @@ struct EnvironmentDraft {
     var environment: Environment
     var mark: YAMLMark
     /// Those that could be read.
-    var addresses: [Marked<IPv4Prefix>] = []
+    var addresses: [Marked<IPPrefix>] = []
     /// Whether all of them could, so that what is not in them is outside.
     var hasAllAddresses = false
     /// Whether `protocols` could be read.
@@ -11,7 +11,7 @@ struct EnvironmentDraft {
     /// In the order of `environment.permits`.
     var permitMarks: [PermitMarks] = []
     /// Every rule of `remote`, for the check against the address space and the protocols.
-    var remoteRules: [(prefix: Marked<IPv4Prefix>, ports: [Marked<PortRule>])] = []
+    var remoteRules: [(prefix: Marked<IPPrefix>, ports: [Marked<PortRule>])] = []
 
     /// Where a permit has its parts.
     struct PermitMarks {

@@ -1,5 +1,7 @@
 extension PolicyReader {
-    private static let policyKeys = ["addressSpace", "addressSpaceInterfaces", "environments", "applications"]
+    private static let policyKeys = [
+        "addressSpace", "addressSpaceInterfaces", "environments", "applications", "loopback",
+    ]
 
     /// The whole file; nil if it is none at all. What it returns is valid only if no error was reported.
     mutating func policy(_ root: YAMLNode?, source: String) -> Policy? {
@@ -17,6 +19,7 @@ extension PolicyReader {
 
         let space = fields["addressSpace"].flatMap { addressSpace($0) }
         let interfaces = fields["addressSpaceInterfaces"].map { self.interfaces($0) } ?? []
+        let shared = fields["loopback"].map { loopback($0) } ?? []
 
         var environments: [EnvironmentDraft] = []
         // Every name that the file gives, so that a mistake inside an environment is not an unknown name elsewhere.
@@ -52,6 +55,6 @@ extension PolicyReader {
         return Policy(
             addressSpace: (space ?? []).map(\.value), addressSpaceInterfaces: interfaces,
             environments: environments.map(\.environment), applications: applications.map(\.application),
-            source: source)
+            loopbackShared: shared, source: source)
     }
 }

@@ -75,7 +75,7 @@ extension PolicyReader {
         guard let items = items(node, expected: what, orMapping: true) else { return [] }
         var rules: [RemoteRule] = []
         for item in items {
-            let prefix: Marked<IPv4Prefix>?
+            let prefix: Marked<IPPrefix>?
             let ports: [Marked<PortRule>]
             switch item.content {
             case .mapping:

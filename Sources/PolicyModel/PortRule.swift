@@ -4,10 +4,10 @@ public enum TransportProtocol: String, CaseIterable, Hashable, Sendable, Codable
     case tcp
     /// UDP.
     case udp
-    /// ICMP echo through ping sockets (`SOCK_DGRAM`, `IPPROTO_ICMP`).
+    /// ICMP echo through ping sockets (`SOCK_DGRAM`, `IPPROTO_ICMP` and `IPPROTO_ICMPV6`).
     case ping
 
-    /// `IPPROTO_…` in the packet's header.
+    /// `IPPROTO_…` in the packet's header; for ping IPPROTO_ICMP, which stands for IPPROTO_ICMPV6 (58) as well.
     public var number: UInt8 {
         switch self {
         case .tcp: 6

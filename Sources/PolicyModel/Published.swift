@@ -21,11 +21,14 @@ public struct PublishedEnvironment: Hashable, Sendable {
     public var id: UInt32
     /// Whether its applications need the egress hook.
     public var needsEgress: Bool
+    /// The families in which it has addresses.
+    public var families: Set<AddressFamily>
 
     /// An environment from its parts.
-    public init(id: UInt32, needsEgress: Bool) {
+    public init(id: UInt32, needsEgress: Bool, families: Set<AddressFamily>) {
         self.id = id
         self.needsEgress = needsEgress
+        self.families = families
     }
 }
 

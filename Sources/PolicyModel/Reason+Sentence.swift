@@ -1,39 +1,10 @@
 extension Reason {
     /// The word for it in JSON and tables, such as `other-environment`.
-    public var name: String {
-        switch self {
-        case .permittedUse: "permitted-use"
-        case .ownEnvironment: "own-environment"
-        case .permit: "permit"
-        case .answer: "answer"
-        case .host: "host"
-        case .remote: "remote"
-        case .linkLocal: "link-local"
-        case .resolver: "resolver"
-        case .unconfigured: "unconfigured"
-        case .foreignNamespace: "foreign-namespace"
-        case .protocol: "protocol"
-        case .foreignAddress: "foreign-address"
-        case .source: "source"
-        case .notAddressed: "not-addressed"
-        case .noIPv6: "no-ipv6"
-        case .malformed: "malformed"
-        case .forged: "forged"
-        case .loopback: "loopback"
-        case .otherEnvironment: "other-environment"
-        case .unassigned: "unassigned"
-        case .hostDenied: "host-denied"
-        case .remoteDenied: "remote-denied"
-        case .linkLocalDenied: "link-local-denied"
-        case .multicast: "multicast"
-        case .broadcast: "broadcast"
-        }
-    }
+    public var name: String { rawValue }
 
     /// The reason with this ``name``.
     public init?(name: some StringProtocol) {
-        guard let reason = Self.allCases.first(where: { $0.name == name }) else { return nil }
-        self = reason
+        self.init(rawValue: String(name))
     }
 
     /// Why, in plain English, without a full stop.
@@ -46,17 +17,18 @@ extension Reason {
         case .host: "the peer is the host, which the environment allows"
         case .remote: "the environment's remote policy allows it"
         case .linkLocal: "the peer is link-local, which the environment allows"
-        case .resolver: "it is the host's resolver, which every application may ask"
+        case .shared: "it is a loopback service that every application shares: the host's resolver, or loopback.shared"
+        case .ownLoopback: "it stays on the application's own loopback"
         case .unconfigured: "no policy covers the application: its environment is unknown, or it is not attached whole"
         case .foreignNamespace: "the socket lives in another network namespace than the instance"
         case .protocol: "the environment does not allow this protocol"
         case .foreignAddress: "the local address is not the application's"
         case .source: "the application address cannot be made the source"
-        case .notAddressed: "the packet is not for the application's address"
-        case .noIPv6: "the application has no IPv6 address"
+        case .notAddressed: "the packet is not for the application's addresses"
+        case .noFamily: "the application has no address in the peer's address family"
         case .malformed: "the packet makes no sense"
         case .forged: "the source cannot come from where the packet came from"
-        case .loopback: "loopback is not shared with the host or other applications"
+        case .loopback: "nothing of the application's own listens there, and its loopback is not the host's"
         case .otherEnvironment: "the peer is in another environment, and no permit covers it"
         case .unassigned: "the address is in the address space, but in no environment"
         case .hostDenied: "the peer is the host, which the environment denies"

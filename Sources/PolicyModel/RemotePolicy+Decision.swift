@@ -4,7 +4,7 @@ extension RemotePolicy {
     /// Of the rules whose prefix holds the address and one of whose ports covers the flow the longest prefix decides;
     /// of equal ones, a denial; without any, ``otherwise``.
     public func decide(
-        _ address: IPv4Address, _ transport: TransportProtocol, _ port: UInt16
+        _ address: IPAddress, _ transport: TransportProtocol, _ port: UInt16
     ) -> (allows: Bool, line: Int?) {
         var best: RemoteRule?
         for rule in rules
@@ -23,7 +23,7 @@ extension RemotePolicy {
     }
 
     /// Whether a new flow is allowed.
-    public func allows(_ address: IPv4Address, _ transport: TransportProtocol, _ port: UInt16) -> Bool {
+    public func allows(_ address: IPAddress, _ transport: TransportProtocol, _ port: UInt16) -> Bool {
         decide(address, transport, port).allows
     }
 }

@@ -1,37 +1,50 @@
-/// Why something was allowed or denied. Raw values are those of `enum vne_reason` in `bpf/include/vne_abi.h`.
-public enum Reason: UInt32, CaseIterable, Hashable, Sendable {
-    case permittedUse = 0
-    case ownEnvironment = 1
-    case permit = 2
-    case answer = 3
-    case host = 4
-    case remote = 5
-    case linkLocal = 6
-    case resolver = 7
+/// Why something was allowed or denied, in the order of `enum vne_reason` in `bpf/include/vne_abi.h`. Raw values are
+/// the words of JSON and tables.
+public enum Reason: String, CaseIterable, Hashable, Sendable {
+    case permittedUse = "permitted-use"
+    case ownEnvironment = "own-environment"
+    case permit = "permit"
+    case answer = "answer"
+    case host = "host"
+    case remote = "remote"
+    case linkLocal = "link-local"
+    case shared = "shared"
+    case ownLoopback = "own-loopback"
 
-    case unconfigured = 8
-    case foreignNamespace = 9
-    case `protocol` = 10
-    case foreignAddress = 11
-    case source = 12
-    case notAddressed = 13
-    case noIPv6 = 14
-    case malformed = 15
-    case forged = 16
-    case loopback = 17
+    case unconfigured = "unconfigured"
+    case foreignNamespace = "foreign-namespace"
+    case `protocol` = "protocol"
+    case foreignAddress = "foreign-address"
+    case source = "source"
+    case notAddressed = "not-addressed"
+    case noFamily = "no-family"
+    case malformed = "malformed"
+    case forged = "forged"
+    case loopback = "loopback"
 
-    case otherEnvironment = 18
-    case unassigned = 19
-    case hostDenied = 20
-    case remoteDenied = 21
-    case linkLocalDenied = 22
-    case multicast = 23
-    case broadcast = 24
+    case otherEnvironment = "other-environment"
+    case unassigned = "unassigned"
+    case hostDenied = "host-denied"
+    case remoteDenied = "remote-denied"
+    case linkLocalDenied = "link-local-denied"
+    case multicast = "multicast"
+    case broadcast = "broadcast"
 
     /// Whether it allows.
-    public var allows: Bool { rawValue < 8 }
+    public var allows: Bool {
+        switch self {
+        case .permittedUse, .ownEnvironment, .permit, .answer, .host, .remote, .linkLocal, .shared, .ownLoopback: true
+        default: false
+        }
+    }
+
     /// Whether audit mode lifts it: a denial of reachability.
-    public var isReachability: Bool { rawValue >= 18 }
+    public var isReachability: Bool {
+        switch self {
+        case .otherEnvironment, .unassigned, .hostDenied, .remoteDenied, .linkLocalDenied, .multicast, .broadcast: true
+        default: false
+        }
+    }
 }
 
 /// The decision about one attempt, and what it rests on.
@@ -58,30 +71,35 @@ public struct Verdict: Hashable, Sendable {
 public struct Subject: Hashable, Sendable {
     /// Its environment's name.
     public var environment: String
-    /// Its application address.
-    public var address: IPv4Address
+    /// Its application addresses.
+    public var addresses: ApplicationAddresses
+    /// Its own loopback.
+    public var loopback: PrivateLoopback
 
     /// A subject from its parts.
-    public init(environment: String, address: IPv4Address) {
+    public init(environment: String, addresses: ApplicationAddresses, loopback: PrivateLoopback) {
         self.environment = environment
-        self.address = address
+        self.addresses = addresses
+        self.loopback = loopback
     }
 }
 
 /// What the decision needs to know of the host.
 public struct HostView: Hashable, Sendable {
-    /// Unicast addresses of the host's interfaces, application addresses and loopback excepted.
-    public var addresses: Set<IPv4Address>
-    /// Directed broadcast addresses of its networks.
-    public var broadcasts: Set<IPv4Address>
-    /// Loopback services that stay shared: the resolvers of `/etc/resolv.conf` that are on loopback, port 53.
+    /// Unicast addresses of the host's interfaces, of both families; loopback, IPv6 link-local, application addresses
+    /// and private loopbacks excepted.
+    public var addresses: Set<IPAddress>
+    /// Directed broadcast addresses of its IPv4 networks.
+    public var broadcasts: Set<IPAddress>
+    /// Loopback services that the host shares: the resolvers of `/etc/resolv.conf` that are on loopback, port 53. Those
+    /// of ``Policy/loopbackShared`` come on top.
     public var sharedServices: [SharedService]
     /// Index of each interface that `addressSpaceInterfaces` names and that exists.
     public var interfaces: [String: UInt32]
 
     /// A view from its parts.
     public init(
-        addresses: Set<IPv4Address> = [], broadcasts: Set<IPv4Address> = [], sharedServices: [SharedService] = [],
+        addresses: Set<IPAddress> = [], broadcasts: Set<IPAddress> = [], sharedServices: [SharedService] = [],
         interfaces: [String: UInt32] = [:]
     ) {
         self.addresses = addresses
@@ -93,13 +111,13 @@ public struct HostView: Hashable, Sendable {
 
 /// A service on a loopback address that every application may use, over TCP and UDP.
 public struct SharedService: Hashable, Sendable {
-    /// In 127.0.0.0/8.
-    public var address: IPv4Address
+    /// In 127.0.0.0/8, or ::1.
+    public var address: IPAddress
     /// The port.
     public var port: UInt16
 
     /// A service from its address and port.
-    public init(address: IPv4Address, port: UInt16) {
+    public init(address: IPAddress, port: UInt16) {
         self.address = address
         self.port = port
     }
@@ -110,9 +128,13 @@ public struct Outgoing: Hashable, Sendable {
     /// What the socket speaks.
     public var transport: TransportProtocol
     /// The peer's address.
-    public var destination: IPv4Address
+    public var destination: IPAddress
     /// 0 for ping.
     public var port: UInt16
+    /// The packet's source; nil for a call, whose source the isolator chooses.
+    public var source: IPAddress?
+    /// For calls to loopback: whether a socket of the application's own takes it there.
+    public var loopbackListens: Bool
     /// Whether the application's flow table holds a live flow that this peer began (UDP, ping), or, at egress, whether
     /// the TCP segment is no bare SYN.
     public var answersFlow: Bool
@@ -121,12 +143,14 @@ public struct Outgoing: Hashable, Sendable {
 
     /// An attempt from its parts.
     public init(
-        _ transport: TransportProtocol, to destination: IPv4Address, port: UInt16, answersFlow: Bool = false,
-        localPort: UInt16 = 0
+        _ transport: TransportProtocol, to destination: IPAddress, port: UInt16, source: IPAddress? = nil,
+        loopbackListens: Bool = true, answersFlow: Bool = false, localPort: UInt16 = 0
     ) {
         self.transport = transport
         self.destination = destination
         self.port = port
+        self.source = source
+        self.loopbackListens = loopbackListens
         self.answersFlow = answersFlow
         self.localPort = localPort
     }
@@ -144,11 +168,11 @@ public struct Incoming: Hashable, Sendable {
     /// What the packet carries.
     public var transport: TransportProtocol
     /// The source that the packet claims.
-    public var source: IPv4Address
+    public var source: IPAddress
     /// 0 for ping.
     public var sourcePort: UInt16
     /// The packet's destination.
-    public var destination: IPv4Address
+    public var destination: IPAddress
     /// 0 for ping.
     public var destinationPort: UInt16
     /// Where it came in.
@@ -157,16 +181,16 @@ public struct Incoming: Hashable, Sendable {
     public var opensFlow: Bool
     /// UDP and ping: whether the flow was let out (a live flow entry, or a socket connected to the source).
     public var answersFlow: Bool
-    /// For a source in the address space that arrives from this host: whether the sending socket belongs to the
-    /// application that has this address. Only looked at in handshakes (SYN, SYN-ACK) and datagrams.
+    /// For a source in the address space or of the own loopback that arrives from this host: whether the sending socket
+    /// belongs to the application that has this address. Only looked at in handshakes (SYN, SYN-ACK) and datagrams.
     public var senderOwnsSource: Bool
     /// TCP: a SYN-ACK.
     public var acceptsFlow: Bool
 
     /// A packet from its parts.
     public init(
-        _ transport: TransportProtocol, from source: IPv4Address, port sourcePort: UInt16,
-        to destination: IPv4Address, port destinationPort: UInt16, arrival: Arrival, opensFlow: Bool = true,
+        _ transport: TransportProtocol, from source: IPAddress, port sourcePort: UInt16,
+        to destination: IPAddress, port destinationPort: UInt16, arrival: Arrival, opensFlow: Bool = true,
         answersFlow: Bool = false, senderOwnsSource: Bool = true, acceptsFlow: Bool = false
     ) {
         self.transport = transport
@@ -187,7 +211,7 @@ public enum Attempt: Hashable, Sendable {
     case outgoing(Outgoing)
     case incoming(Incoming)
     /// Binding to a local address and port.
-    case bind(TransportProtocol, IPv4Address)
-    /// Making an IPv4 socket of this protocol.
+    case bind(TransportProtocol, IPAddress)
+    /// Making an IPv4 or IPv6 socket of this protocol.
     case create(TransportProtocol)
 }

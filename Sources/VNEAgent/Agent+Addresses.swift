@@ -1,11 +1,34 @@
 import PolicyModel
 
 extension Agent {
+    /// The addresses that an application gets: those that were asked for, if it may have them, or free ones.
+    func addresses(
+        _ choice: AddressChoice, in environment: PublishedEnvironment, named environmentName: String, for name: String,
+        of policy: Policy?, ground: Ground
+    ) throws(AgentError) -> ApplicationAddresses {
+        switch choice {
+        case .fixed(let wanted):
+            for address in wanted.all {
+                try check(
+                    address, in: environment, named: environmentName, for: name, checkingReservation: policy == nil,
+                    ground: ground)
+            }
+            return wanted
+        case .auto:
+            return try freeAddresses(inEnvironment: environmentName, of: policy, ground: ground)
+        }
+    }
+
     /// Whether an application may have an address that was asked for.
-    func check(
-        _ address: IPv4Address, in environment: PublishedEnvironment, named environmentName: String, for name: String,
+    private func check(
+        _ address: IPAddress, in environment: PublishedEnvironment, named environmentName: String, for name: String,
         checkingReservation: Bool, ground: Ground
     ) throws(AgentError) {
+        guard environment.families.contains(address.family) else {
+            throw AgentError(
+                .conflict, "the environment “\(environmentName)” has no \(address.family.name) addresses",
+                hint: "leave \(address) out, or give the environment \(address.family.name) addresses")
+        }
         switch try asking({ try dataplane.owner(of: address) }) {
         case .noPolicy:
             throw .noPolicy
@@ -32,39 +55,85 @@ extension Agent {
         }
     }
 
-    private func checkReservation(of address: IPv4Address, for name: String) throws(AgentError) {
+    private func checkReservation(of address: IPAddress, for name: String) throws(AgentError) {
         guard let (policy, _) = try publishedPolicy(),
-            let owner = policy.applications.first(where: { $0.address == address }), owner.name != name
+            let owner = policy.applications.first(where: { $0.addresses?.contains(address) == true }),
+            owner.name != name
         else { return }
         throw AgentError(
             .conflict, "the policy gives \(address) to the application “\(owner.name)”",
             hint: "choose another address, or attach it under that name with --name \(owner.name)")
     }
 
-    /// The lowest address of the environment that nobody has, on this host or by name in the policy.
-    ///
-    /// The first and the last address of a prefix are left out, as network and broadcast address, unless it is a /31 or /32.
-    /// - Parameter policy: the published policy, where it was read already.
-    func freeAddress(
-        inEnvironment name: String, of policy: Policy? = nil, ground: Ground
-    ) throws(AgentError) -> IPv4Address {
+    /// An address of each family in which the environment has addresses: one that is kept, if it is the environment's, or
+    /// else the lowest that nobody has, on this host or by name in the policy.
+    /// - Parameters:
+    ///   - policy: the published policy, where it was read already.
+    ///   - kept: addresses that the application has and that it keeps where it can.
+    func freeAddresses(
+        inEnvironment name: String, of policy: Policy? = nil, keeping kept: ApplicationAddresses? = nil, ground: Ground
+    ) throws(AgentError) -> ApplicationAddresses {
         var known = policy
         if known == nil { known = try publishedPolicy()?.policy }
         guard let policy = known else { throw .noPolicy }
         guard let environment = policy.environment(named: name) else { throw try unknownEnvironment(name) }
         var taken = ground.interfaceAddresses
-        taken.formUnion(ground.applications.map(\.address))
-        taken.formUnion(policy.applications.compactMap(\.address))
-        for prefix in environment.addresses.sorted() {
-            let edge: UInt32 = prefix.length < 31 ? 1 : 0
-            for number in (prefix.network.rawValue + edge)...(prefix.last.rawValue - edge) {
-                let address = IPv4Address(rawValue: number)
+        taken.formUnion(ground.applications.flatMap(\.addresses.all))
+        taken.formUnion(policy.applications.flatMap { $0.addresses?.all ?? [] })
+        var found: [AddressFamily: IPAddress] = [:]
+        for family in AddressFamily.allCases {
+            let prefixes = environment.addresses.filter { $0.family == family }
+            guard !prefixes.isEmpty else { continue }
+            if let old = kept?[family], environment.contains(old) {
+                found[family] = old
+            } else {
+                found[family] = try freeAddress(of: prefixes.sorted(), besides: taken)
+            }
+            guard found[family] == nil else { continue }
+            throw AgentError(
+                .conflict, "no \(family.name) address of the environment “\(name)” is free",
+                hint: "detach an application, or give the environment more addresses")
+        }
+        guard let addresses = ApplicationAddresses(found.values) else {
+            throw AgentError(
+                .conflict, "the environment “\(name)” has no addresses", hint: "give it some in the policy file")
+        }
+        return addresses
+    }
+
+    /// The lowest address that is neither taken nor held; nil if there is none.
+    ///
+    /// Left out are the first and the last address of an IPv4 prefix, as network and broadcast address, unless it is a /31
+    /// or /32, and the first one of an IPv6 prefix, which is the anycast address of its routers (RFC 4291, section 2.6.1),
+    /// unless it is a /127 or /128.
+    private func freeAddress(
+        of prefixes: [IPPrefix], besides taken: Set<IPAddress>
+    ) throws(AgentError) -> IPAddress? {
+        for prefix in prefixes {
+            let hasEdges = prefix.family.width - prefix.length > 1
+            var number = prefix.network.rawValue + (hasEdges ? 1 : 0)
+            let last = prefix.last.rawValue - (hasEdges && prefix.family == .ipv4 ? 1 : 0)
+            while true {
+                let address = IPAddress(rawValue: number)
                 if !taken.contains(address), try asking({ try dataplane.holder(of: address) }) == nil { return address }
+                guard number < last else { break }
+                number += 1
             }
         }
+        return nil
+    }
+
+    /// The lowest private loopback that no application has, half-made ones included.
+    func freeLoopback(besides applications: [AttachedApplication]) throws(AgentError) -> PrivateLoopback {
+        let blocks = type(of: host).loopbackBlocks
+        let first = host.privateLoopback(block: 0).ipv4.rawValue
+        // A block is a /24.
+        let taken = Set(applications.map { ($0.loopback.ipv4.rawValue &- first) >> 8 })
+        for block in 0..<blocks where !taken.contains(UInt128(block)) {
+            return host.privateLoopback(block: block)
+        }
         throw AgentError(
-            .conflict, "no address of the environment “\(name)” is free",
-            hint: "detach an application, or give the environment more addresses")
+            .conflict, "each of the \(blocks) private loopbacks is taken", hint: "detach an application")
     }
 
     /// The error for an environment that the published policy does not have, with the nearest name that it has.

@@ -48,8 +48,8 @@ extension Agent {
         try checkAddresses(of: plan, ground: ground)
         if dryRun { return report }
 
-        var excluded = Set(ground.applications.map(\.address))
-        excluded.formUnion(desired.applications.compactMap(\.address))
+        var excluded = Set(ground.applications.flatMap(\.addresses.all))
+        excluded.formUnion(desired.applications.flatMap { $0.addresses?.all ?? [] })
         let view = try asking { try host.view(interfaces: desired.addressSpaceInterfaces, excluding: excluded) }
         for name in desired.addressSpaceInterfaces where view.interfaces[name] == nil {
             report.warnings.append(
@@ -155,7 +155,7 @@ extension Agent {
                 let attached = try attach(
                     application, of: policy, cgroup: cgroup, requireClean: false, ground: known)
                 known.applications.append(attached.application)
-                known.interfaceAddresses.insert(attached.application.address)
+                known.interfaceAddresses.formUnion(attached.application.addresses.all)
                 ground = known
                 report.attached.append(attached)
             } catch {
@@ -200,15 +200,15 @@ extension Agent {
 
     /// An address that the host itself has cannot become an application's. Found before anything changes.
     private func checkAddresses(of plan: Plan, ground: Ground) throws(AgentError) {
-        let own = ground.interfaceAddresses.subtracting(ground.applications.map(\.address))
+        let own = ground.interfaceAddresses.subtracting(ground.applications.flatMap(\.addresses.all))
         for change in plan.changes {
-            let (name, address): (String, IPv4Address?) =
+            let (name, addresses): (String, ApplicationAddresses?) =
                 switch change {
-                case .attach(let application): (application.name, application.address)
-                case .move(let name, _, let to): (name, to.address)
+                case .attach(let application): (application.name, application.addresses)
+                case .move(let name, _, let to): (name, to.addresses)
                 default: ("", nil)
                 }
-            guard let address, own.contains(address) else { continue }
+            guard let address = addresses?.all.first(where: own.contains) else { continue }
             throw AgentError(
                 .conflict, "\(address) of the application “\(name)” is on an interface of this host already",
                 hint: "an application address is installed by the attachment; take it off the interface first")
@@ -234,6 +234,6 @@ extension Agent {
 extension Change.Placement {
     /// Whether going from one to the other changes what is judged.
     fileprivate func isElsewhere(than other: Self) -> Bool {
-        environment != other.environment || address != other.address
+        environment != other.environment || addresses != other.addresses
     }
 }

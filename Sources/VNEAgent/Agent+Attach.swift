@@ -1,9 +1,9 @@
 import PolicyModel
 
 extension Agent {
-    /// Makes a cgroup an application: its sockets get the application address, and the policy judges what they do.
+    /// Makes a cgroup an application: its sockets get the application addresses, and the policy judges what they do.
     ///
-    /// The hooks deny from the first one on until all are there and the address is on the interface; only then do they
+    /// The hooks deny from the first one on until all are there and the addresses are on the interface; only then do they
     /// judge. If a step fails, what was done is undone.
     public func attach(_ request: AttachRequest) throws(AgentError) -> AttachReport {
         let ground = try settle()
@@ -37,7 +37,7 @@ extension Agent {
         defer { host.close(cgroup) }
         let request = AttachRequest(
             cgroup: path, environment: application.environment,
-            address: application.address.map(AddressChoice.fixed) ?? .auto, hostname: application.hostname,
+            addresses: application.addresses.map(AddressChoice.fixed) ?? .auto, hostname: application.hostname,
             name: application.name, requireClean: requireClean)
         return try attach(request, named: application.name, cgroup: cgroup, namedBy: policy, ground: ground)
     }
@@ -52,23 +52,16 @@ extension Agent {
             throw try unknownEnvironment(request.environment)
         }
         try checkFree(name: name, hostname: request.hostname, cgroup: cgroup, among: ground.applications)
-        let address: IPv4Address
-        switch request.address {
-        case .fixed(let wanted):
-            try check(
-                wanted, in: environment, named: request.environment, for: name, checkingReservation: policy == nil,
-                ground: ground)
-            address = wanted
-        case .auto:
-            address = try freeAddress(inEnvironment: request.environment, of: policy, ground: ground)
-        }
+        let addresses = try addresses(
+            request.addresses, in: environment, named: request.environment, for: name, of: policy, ground: ground)
         // A cgroup that `exec` just made holds nobody yet.
         let foreign = launcher == nil ? try inspect(cgroup, requireClean: request.requireClean) : []
 
         var application = AttachedApplication(
-            name: name, environment: request.environment, environmentID: environment.id, address: address,
-            hostname: request.hostname, cgroupPath: cgroup.path, cgroupID: cgroup.id, cgroupLevel: cgroup.level,
-            fromPolicy: policy != nil, egress: environment.needsEgress, ownsAddress: true, launcher: launcher)
+            name: name, environment: request.environment, environmentID: environment.id, addresses: addresses,
+            loopback: try freeLoopback(besides: ground.applications), hostname: request.hostname,
+            cgroupPath: cgroup.path, cgroupID: cgroup.id, cgroupLevel: cgroup.level, fromPolicy: policy != nil,
+            egress: environment.needsEgress, ownsAddresses: addresses.families, launcher: launcher)
         var warnings = ground.warnings
         let closed = try make(&application, cgroup: cgroup, warnings: &warnings)
         return AttachReport(
@@ -80,20 +73,23 @@ extension Agent {
     private func make(
         _ application: inout AttachedApplication, cgroup: OpenCgroup, warnings: inout [String]
     ) throws(AgentError) -> Int {
-        var owesAddress = false
+        // What is to be undone even if the call fails that does it: half of it may be done.
+        var owed: Set<AddressFamily> = []
         do {
             try asking { try dataplane.attach(application, cgroup: cgroup.descriptor) }
-            // From here on it is undone even if the call fails: half of it may be done.
-            owesAddress = true
-            owesAddress = try addAddress(application.address)
-            application.ownsAddress = owesAddress
+            for address in application.addresses.all {
+                owed.insert(address.family)
+                if try !addAddress(address) { owed.remove(address.family) }
+            }
+            application.ownsAddresses = owed
+            _ = try addLoopback(of: application)
             // Still denying: a command that is killed before it opens leaves these sockets to the one that finishes it.
             let closed = try closeOlderSockets(of: application, warnings: &warnings)
             try asking { try dataplane.open(application) }
             application.state = .attached
             return closed
         } catch {
-            application.ownsAddress = owesAddress
+            application.ownsAddresses = owed
             throw undo(application, after: error)
         }
     }
@@ -110,27 +106,29 @@ extension Agent {
         }
     }
 
-    /// Opens a closed application at another environment, address or hostname, or where it is. It was denied everything
+    /// Opens a closed application at another environment, addresses or hostname, or where it is. It was denied everything
     /// until here, so that it never has the old place's rights together with the new one's.
     func move(
         _ closed: AttachedApplication, to place: AttachedApplication, warnings: inout [String]
     ) throws(AgentError) -> AttachedApplication {
         var target = place
         target.state = .attaching
-        if closed.address != target.address {
-            try removeAddress(of: closed)
-            target.ownsAddress = true
+        for family in AddressFamily.allCases where closed.addresses[family] != target.addresses[family] {
+            try removeAddress(of: closed, family)
+            target.ownsAddresses.remove(family)
+            if target.addresses[family] != nil { target.ownsAddresses.insert(family) }
         }
         if target != closed { try asking { try dataplane.update(target) } }
-        _ = try addAddress(target.address)
+        for address in target.addresses.all { _ = try addAddress(address) }
+        _ = try addLoopback(of: target)
         _ = try closeOlderSockets(of: target, warnings: &warnings)
         try asking { try dataplane.open(target) }
         target.state = .attached
         return target
     }
 
-    /// What an attached application becomes at another place: its address stays where the place leaves the choice and the
-    /// environment still holds it.
+    /// What an attached application becomes at another place: an address stays where the place leaves the choice and the
+    /// environment still holds it. Its loopback stays in any case.
     func record(
         of old: AttachedApplication, at place: Change.Placement, in policy: Policy, ground: Ground
     ) throws(AgentError) -> AttachedApplication {
@@ -141,11 +139,13 @@ extension Agent {
         guard let environment = try asking({ try dataplane.environment(named: place.environment) }) else { return new }
         new.environment = place.environment
         new.environmentID = environment.id
-        if let address = place.address {
-            new.address = address
-        } else if policy.environment(named: place.environment)?.contains(old.address) != true {
-            new.address = try freeAddress(inEnvironment: place.environment, of: policy, ground: ground)
-        }
+        new.addresses =
+            if let addresses = place.addresses {
+                addresses
+            } else {
+                try freeAddresses(
+                    inEnvironment: place.environment, of: policy, keeping: old.addresses, ground: ground)
+            }
         return new
     }
 }
@@ -213,7 +213,7 @@ extension Agent {
     }
 
     /// Closes the cgroup's connected sockets: they are older than the attachment and pass no connect hook again, so what
-    /// they send would leave unjudged, also where an earlier attachment gave them the same address.
+    /// they send would leave unjudged, also where an earlier attachment gave them one of the same addresses.
     ///
     /// A socket whose process has left the cgroup is no application's, so an empty cgroup has none to close.
     private func closeOlderSockets(
@@ -223,7 +223,8 @@ extension Agent {
         let cgroups = try asking { try host.cgroupIDs(below: application.cgroupPath) }
         let sockets = try asking { try host.sockets() }
         let stale = sockets.filter {
-            $0.isConnected && (cgroups.contains($0.cgroupID) || $0.local == application.address)
+            $0.isConnected
+                && (cgroups.contains($0.cgroupID) || $0.local.map(application.addresses.contains) == true)
         }
         return close(stale, warnings: &warnings) { _ in "is older than the attachment" }
     }

@@ -15,12 +15,12 @@ public struct PolicyCheck: Hashable, Sendable, Codable {
 /// Addresses that this host depends on, beside those of its interfaces.
 public struct HostDependencies: Hashable, Sendable {
     /// Next hops of its routes.
-    public var gateways: Set<IPv4Address>
+    public var gateways: Set<IPAddress>
     /// Name servers of `/etc/resolv.conf`.
-    public var resolvers: Set<IPv4Address>
+    public var resolvers: Set<IPAddress>
 
     /// Dependencies from their parts.
-    public init(gateways: Set<IPv4Address> = [], resolvers: Set<IPv4Address> = []) {
+    public init(gateways: Set<IPAddress> = [], resolvers: Set<IPAddress> = []) {
         self.gateways = gateways
         self.resolvers = resolvers
     }
@@ -33,7 +33,7 @@ extension Agent {
     ) throws(AgentError) -> PolicyCheck {
         let policy = try Self.parse(text, source: source)
         let index = PolicyIndex(policy)
-        let attached = Set(try asking { try dataplane.applications() }.map(\.address))
+        let attached = Set(try asking { try dataplane.applications() }.flatMap(\.addresses.all))
         let interfaces = try asking { try host.interfaceAddresses() }.subtracting(attached)
         var warnings: [String] = []
         let surroundings = [
@@ -48,6 +48,7 @@ extension Agent {
                         + "they talk to it, not as to the host or a remote")
             }
         }
+        if !interfaces.showIPv6 { warnings += Self.withoutIPv6(policy) }
         let names = policy.addressSpaceInterfaces
         if !names.isEmpty {
             let view = try asking { try host.view(interfaces: names, excluding: attached) }
@@ -75,6 +76,22 @@ extension Agent {
         return PolicyCheck(
             source: source, environments: policy.environments.count, applications: policy.applications.count,
             warnings: warnings)
+    }
+}
+
+extension Agent {
+    /// What of a policy cannot be on a host without IPv6.
+    private static func withoutIPv6(_ policy: Policy) -> [String] {
+        let stuck = policy.applications.filter { application in
+            if let addresses = application.addresses { return addresses.ipv6 != nil }
+            return policy.environment(named: application.environment)?.families.contains(.ipv6) == true
+        }
+        guard !stuck.isEmpty else { return [] }
+        let shown = stuck.prefix(5).map(\.name).joined(separator: ", ") + (stuck.count > 5 ? ", …" : "")
+        return [
+            "this host has no IPv6: \(stuck.count) application(s) with an IPv6 address cannot be attached (\(shown)); switch "
+                + "it on (sysctl net.ipv6.conf.all.disable_ipv6=0), or give them IPv4 addresses only"
+        ]
     }
 }
 

@@ -11,7 +11,7 @@ public struct DetachReport: Hashable, Sendable {
 }
 
 extension Agent {
-    /// Makes an application an ordinary cgroup again: its hooks, its address and its record go.
+    /// Makes an application an ordinary cgroup again: its hooks, its addresses and its record go.
     /// - Parameter selector: the application's name, or its cgroup as ``AttachRequest/cgroup`` takes it. The cgroup may
     ///   be gone.
     public func detach(_ selector: String) throws(AgentError) -> DetachReport {

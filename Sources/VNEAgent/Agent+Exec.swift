@@ -4,9 +4,9 @@ public import PolicyModel
 public struct ExecRequest: Hashable, Sendable {
     /// The environment's name.
     public var environment: String
-    /// The application address.
-    public var address: AddressChoice
-    /// The name that resolves to the application address, and that the program's own UTS namespace has.
+    /// The application addresses.
+    public var addresses: AddressChoice
+    /// The name that resolves to the application addresses, and that the program's own UTS namespace has.
     public var hostname: String?
     /// The application's name; nil for the program's, with a number where that is taken.
     public var name: String?
@@ -17,11 +17,11 @@ public struct ExecRequest: Hashable, Sendable {
 
     /// A request from its parts.
     public init(
-        environment: String, address: AddressChoice = .auto, hostname: String? = nil, name: String? = nil,
+        environment: String, addresses: AddressChoice = .auto, hostname: String? = nil, name: String? = nil,
         command: [String], launcher: AttachedApplication.Launcher
     ) {
         self.environment = environment
-        self.address = address
+        self.addresses = addresses
         self.hostname = hostname
         self.name = name
         self.command = command
@@ -53,7 +53,8 @@ extension Agent {
                     .conflict, "the cgroup \(path) is in use", hint: "choose another name with --name")
             }
             let attach = AttachRequest(
-                cgroup: path, environment: request.environment, address: request.address, hostname: request.hostname,
+                cgroup: path, environment: request.environment, addresses: request.addresses,
+                hostname: request.hostname,
                 name: name)
             let report = try self.attach(
                 attach, named: name, cgroup: cgroup, ground: ground, launcher: request.launcher)
@@ -66,7 +67,7 @@ extension Agent {
         }
     }
 
-    /// Clears up after the program: detaches, and removes the address and the cgroup.
+    /// Clears up after the program: detaches, and removes the addresses and the cgroup.
     ///
     /// Where the program left processes behind they stay an application, and the first command after their end clears up.
     /// - Returns: warnings.

@@ -4,23 +4,29 @@ extension Agent {
     /// Says what would become of a flow between an application and another end, by which rule, and where in the kernel.
     /// - Parameters:
     ///   - selector: an application that is attached, or that the policy names with an address.
-    ///   - peer: the other end. Its port is the one that the flow is opened to, whoever begins.
+    ///   - peer: the other end. Its port is the one that the flow is opened to, whoever begins. A name stands for the
+    ///     application's address in the first family in which both have one.
     ///   - incoming: whether the peer begins.
     public func explain(_ selector: String, _ peer: Endpoint, incoming: Bool) throws(AgentError) -> Explanation {
         guard let (policy, _) = try publishedPolicy() else { throw .noPolicy }
         let attached = try asking { try dataplane.applications() }
         var warnings: [String] = []
         let application = try known(selector, attached: attached, policy: policy, warnings: &warnings)
-        let address = try peerAddress(peer.host, attached: attached, policy: policy)
+        let address = try peerAddress(peer.host, of: application, attached: attached, policy: policy)
         let view = try asking {
-            try host.view(interfaces: policy.addressSpaceInterfaces, excluding: Set(attached.map(\.address)))
+            try host.view(interfaces: policy.addressSpaceInterfaces, excluding: Set(attached.flatMap(\.addresses.all)))
         }
-        let question = Question(
+        var question = FlowQuestion(
             index: PolicyIndex(policy), view: view, application: application, peer: address,
-            local: attached.first { $0.address == address }, transport: peer.transport, incoming: incoming)
+            local: attached.first { $0.addresses.contains(address) }, transport: peer.transport, incoming: incoming)
+        if let loopback = question.ownLoopback, peer.transport == .tcp, application.cgroupID != 0 {
+            let listeners = try loopbackListeners(of: application, at: loopback)
+            question.listeners = Set(listeners.map(\.localPort))
+            warnings += Self.doubts(about: listeners, at: loopback, port: peer.port)
+        }
         if let local = question.local, local.state != .attached { warnings.append(Self.halfMade(local)) }
         return Explanation(
-            application: application.name, environment: application.environment, address: application.address,
+            application: application.name, environment: application.environment, addresses: application.addresses.all,
             transport: peer.transport, incoming: incoming, peer: address, peerKind: question.peerKind,
             cases: question.cases(port: peer.port), warnings: warnings)
     }
@@ -37,157 +43,72 @@ extension Agent {
             }
             return found
         }
-        if let named = policy.applications.first(where: { $0.name == selector || $0.hostname == selector }) {
-            guard let address = named.address ?? policy.environment(named: named.environment)?.addresses.first?.last
-            else { throw .noPolicy }
-            warnings.append(
-                "\(named.name) is not attached: its processes are not isolated, and this is what the policy would say"
-                    + (named.address == nil ? " of an address of its environment" : ""))
-            return AttachedApplication(
-                state: .attached, name: named.name, environment: named.environment, address: address,
-                hostname: named.hostname, cgroupPath: named.cgroup ?? "", cgroupID: 0, cgroupLevel: 0, fromPolicy: true)
+        guard let named = policy.applications.first(where: { $0.name == selector || $0.hostname == selector }) else {
+            throw AgentError(
+                .notFound, "there is no application “\(selector)”, attached or named by the policy",
+                hint: Name.nearest(to: selector, among: attached.map(\.name) + policy.applications.map(\.name)))
         }
-        throw AgentError(
-            .notFound, "there is no application “\(selector)”, attached or named by the policy",
-            hint: Name.nearest(to: selector, among: attached.map(\.name) + policy.applications.map(\.name)))
+        let addresses = named.addresses ?? policy.environment(named: named.environment).flatMap(Self.example)
+        guard let addresses else { throw .noPolicy }
+        warnings.append(
+            "\(named.name) is not attached: its processes are not isolated, and this is what the policy would say"
+                + (named.addresses == nil ? " of an address of its environment" : ""))
+        return AttachedApplication(
+            state: .attached, name: named.name, environment: named.environment, addresses: addresses,
+            loopback: try freeLoopback(besides: attached), hostname: named.hostname, cgroupPath: named.cgroup ?? "",
+            cgroupID: 0, cgroupLevel: 0, fromPolicy: true)
+    }
+
+    /// An address of each family in which the environment has some.
+    private static func example(of environment: Environment) -> ApplicationAddresses? {
+        ApplicationAddresses(
+            AddressFamily.allCases.compactMap { family in environment.addresses.first { $0.family == family }?.last })
     }
 
     private func peerAddress(
-        _ text: String, attached: [AttachedApplication], policy: Policy
-    ) throws(AgentError) -> IPv4Address {
-        if let address = IPv4Address(text) { return address }
-        if let found = attached.first(where: { $0.name == text || $0.hostname == text }) { return found.address }
-        if let address = policy.applications.first(where: { $0.name == text || $0.hostname == text })?.address {
-            return address
+        _ text: String, of application: AttachedApplication, attached: [AttachedApplication], policy: Policy
+    ) throws(AgentError) -> IPAddress {
+        if let address = IPAddress(text) { return address }
+        let found =
+            attached.first { $0.name == text || $0.hostname == text }?.addresses
+            ?? policy.applications.first { $0.name == text || $0.hostname == text }?.addresses
+        guard let found else {
+            throw AgentError(
+                .notFound, "“\(text)” is neither an IP address nor an application with one",
+                hint: Name.nearest(to: text, among: attached.map(\.name) + policy.applications.map(\.name)))
         }
-        throw AgentError(
-            .notFound, "“\(text)” is neither an IPv4 address nor an application with one",
-            hint: Name.nearest(to: text, among: attached.map(\.name) + policy.applications.map(\.name)))
+        return found.all.first { application.addresses[$0.family] != nil } ?? found.all[0]
+    }
+
+    /// What of the application may take a TCP connection to an address of its loopback: what listens at that very address,
+    /// and what was bound to a wildcard, which stands at the application address. A wildcard of both families stands at the
+    /// IPv4 one.
+    private func loopbackListeners(
+        of application: AttachedApplication, at loopback: IPAddress
+    ) throws(AgentError) -> [ObservedSocket] {
+        // A cgroup that is gone has no members to find; its sockets still have its id.
+        let cgroups = (try? host.cgroupIDs(below: application.cgroupPath)) ?? [application.cgroupID]
+        return try asking { try host.sockets() }.filter { socket in
+            guard socket.isListening, cgroups.contains(socket.cgroupID), let local = socket.local else { return false }
+            if local == loopback || local == application.addresses[loopback.family] { return true }
+            return loopback.family == .ipv6 && local == application.addresses.ipv4 && socket.isOfIPv6
+        }
+    }
+
+    /// The kernel tells nobody which of the listeners at an application address were bound to a wildcard: the others are not
+    /// reached over loopback.
+    private static func doubts(about listeners: [ObservedSocket], at loopback: IPAddress, port: UInt16?) -> [String] {
+        let certain = Set(listeners.filter { $0.local == loopback }.map(\.localPort))
+        let doubtful = listeners.filter { !certain.contains($0.localPort) && (port ?? $0.localPort) == $0.localPort }
+        let places = Set(doubtful.compactMap { $0.local?.with(port: $0.localPort) }).sorted()
+        guard !places.isEmpty else { return [] }
+        return [
+            "what listens at \(places.joined(separator: ", ")) takes it if it was bound to the wildcard, and not if it was "
+                + "bound to that very address"
+        ]
     }
 
     private static func halfMade(_ application: AttachedApplication) -> String {
         "\(application.name) is \(application.state.rawValue): it is denied everything until the next command finishes that"
-    }
-}
-
-/// One `explain`, port by port.
-private struct Question {
-    let index: PolicyIndex
-    let view: HostView
-    let application: AttachedApplication
-    let peer: IPv4Address
-    /// The attached application that has the peer's address.
-    let local: AttachedApplication?
-    let transport: TransportProtocol
-    let incoming: Bool
-
-    /// Where no real port is known: an ephemeral one, which no rule is likely to mean.
-    private static let ephemeral: UInt16 = 49152
-
-    var peerKind: String {
-        if let local { return "application \(local.name) of \(local.environment)" }
-        return switch index.classify(peer, on: view) {
-        case .environment(let name): "environment \(name), no application of this host"
-        case .unassigned: "in the address space, in no environment"
-        case .loopback: "loopback"
-        case .multicast: "multicast"
-        case .broadcast: "broadcast"
-        case .host: "the host"
-        case .linkLocal: "link-local"
-        case .remote: "remote"
-        }
-    }
-
-    /// The answers for one port, or for every range of ports that is judged alike.
-    func cases(port: UInt16?) -> [Explanation.Case] {
-        if transport == .ping { return [answer(to: 0, ports: nil)] }
-        if let port { return [answer(to: port, ports: "\(port)")] }
-        var found: [(first: UInt16, answer: Explanation.Case)] = []
-        for port in boundaries {
-            let answer = answer(to: port, ports: nil)
-            if found.last?.answer != answer { found.append((port, answer)) }
-        }
-        guard found.count > 1 else { return found.map(\.answer) }
-        return found.indices.map { position in
-            var answer = found[position].answer
-            let first = found[position].first
-            let last = position + 1 < found.count ? found[position + 1].first - 1 : UInt16.max
-            answer.ports = first == last ? "\(first)" : "\(first)-\(last)"
-            return answer
-        }
-    }
-
-    /// Every port from which on another rule may decide.
-    private var boundaries: [UInt16] {
-        var environments = [application.environment]
-        if case .environment(let name) = index.classify(peer, on: view) { environments.append(name) }
-        var ports: Set<UInt16> = [1]
-        for environment in environments.compactMap(index.environment) {
-            let remotes = (environment.remoteIn.rules + environment.remoteOut.rules).filter { $0.prefix.contains(peer) }
-            for rule in environment.permits.flatMap(\.ports) + remotes.flatMap(\.ports) {
-                ports.insert(max(rule.ports.lowerBound, 1))
-                if rule.ports.upperBound < UInt16.max { ports.insert(rule.ports.upperBound + 1) }
-            }
-        }
-        for service in view.sharedServices where service.address == peer {
-            ports.insert(service.port)
-            ports.insert(service.port + 1)
-        }
-        return ports.sorted()
-    }
-
-    private func answer(to port: UInt16, ports: String?) -> Explanation.Case {
-        var sides: [Explanation.Side] = []
-        if incoming {
-            if let local { sides.append(outgoing(from: local, to: application.address, port: port)) }
-            sides.append(arriving(at: application, from: peer, port: port))
-        } else {
-            sides.append(outgoing(from: application, to: peer, port: port))
-            if let local { sides.append(arriving(at: local, from: application.address, port: port)) }
-        }
-        return Explanation.Case(ports: ports, allowed: sides.allSatisfy(\.allowed), sides: sides)
-    }
-
-    private func outgoing(
-        from application: AttachedApplication, to address: IPv4Address, port: UInt16
-    ) -> Explanation.Side {
-        let verdict = index.verdict(
-            .outgoing(Outgoing(transport, to: address, port: port)), by: application.subject, on: view)
-        let hook: Hook =
-            switch (verdict.reason, transport) {
-            case (.protocol, _): .create
-            case (_, .tcp): .connect
-            case (_, .udp): .send
-            case (_, .ping): .egress
-            }
-        return side(verdict, at: application, hook: hook)
-    }
-
-    private func arriving(
-        at application: AttachedApplication, from address: IPv4Address, port: UInt16
-    ) -> Explanation.Side {
-        let arrival: Incoming.Arrival
-        if local != nil || address == self.application.address {
-            arrival = .thisHost
-        } else {
-            switch index.classify(address, on: view) {
-            case .host, .loopback: arrival = .thisHost
-            case .environment, .unassigned: arrival = .interface(view.interfaces.values.min() ?? 0)
-            default: arrival = .interface(0)
-            }
-        }
-        let incoming = Incoming(
-            transport, from: address, port: transport == .ping ? 0 : Self.ephemeral, to: application.address,
-            port: port,
-            arrival: arrival)
-        return side(
-            index.verdict(.incoming(incoming), by: application.subject, on: view), at: application, hook: .ingress)
-    }
-
-    private func side(_ verdict: Verdict, at application: AttachedApplication, hook: Hook) -> Explanation.Side {
-        Explanation.Side(
-            application: application.name, hook: hook.name, allowed: verdict.allowed, audited: verdict.audited,
-            reason: verdict.reason.name, sentence: verdict.reason.sentence,
-            file: verdict.line == nil ? nil : index.policy.source, line: verdict.line)
     }
 }

@@ -7,7 +7,8 @@ extension Agent {
         guard let (policy, _) = try publishedPolicy() else { return [] }
         let applications = try asking { try dataplane.applications() }.sorted { $0.name < $1.name }
         let view = try asking {
-            try host.view(interfaces: policy.addressSpaceInterfaces, excluding: Set(applications.map(\.address)))
+            try host.view(
+                interfaces: policy.addressSpaceInterfaces, excluding: Set(applications.flatMap(\.addresses.all)))
         }
         let judge = try flowJudge(policy: policy, view: view, applications: applications)
         var flows: [LiveFlow] = judge.sockets.compactMap { socket in
@@ -19,15 +20,16 @@ extension Agent {
                 allowed: judgement.verdict?.allowed, reason: judgement.verdict?.reason.name,
                 line: judgement.verdict?.line, idle: nil)
         }
-        let names = Dictionary(applications.map { ($0.address, $0.name) }, uniquingKeysWith: { first, _ in first })
+        let holders = AddressHolders(applications)
         for application in applications {
             for flow in try asking({ try dataplane.flows(of: application) }) {
                 flows.append(
                     LiveFlow(
                         application: application.name, record: .datagrams, transport: nil,
-                        state: flow.incoming ? "let in" : "let out", local: application.address,
+                        state: flow.incoming ? "let in" : "let out", local: application.addresses[flow.remote.family],
                         localPort: flow.localPort, remote: flow.remote, remotePort: flow.remotePort,
-                        peer: names[flow.remote], allowed: nil, reason: nil, line: nil, idle: flow.idle))
+                        peer: holders.owner(of: flow.remote).map { applications[$0].name }, allowed: nil, reason: nil,
+                        line: nil, idle: flow.idle))
             }
         }
         if deniedOnly { flows.removeAll { $0.allowed != false } }
@@ -46,8 +48,7 @@ extension Agent {
                 time: denial.time, application: names[denial.cgroupID] ?? "cgroup \(denial.cgroupID)",
                 hook: denial.hook.name, reason: denial.reason.name, audited: denial.audited,
                 transport: transport?.rawValue ?? (denial.transport == 0 ? "-" : "protocol \(denial.transport)"),
-                remote: denial.remote.rawValue == 0 ? nil : denial.remote, remotePort: denial.remotePort,
-                local: denial.local.rawValue == 0 ? nil : denial.local, localPort: denial.localPort,
+                remote: denial.remote, remotePort: denial.remotePort, local: denial.local, localPort: denial.localPort,
                 process: denial.process == 0 ? nil : denial.process,
                 command: denial.process == 0 ? nil : denial.command)
         }

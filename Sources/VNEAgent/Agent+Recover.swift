@@ -4,12 +4,17 @@ import PolicyModel
 struct Ground {
     /// In the maps' order; none is half detached, and one that is half attached could not be repaired.
     var applications: [AttachedApplication]
-    /// Addresses on any interface of the namespace, application addresses included.
-    var interfaceAddresses: Set<IPv4Address>
+    /// Addresses on any interface of the namespace, application addresses and private loopbacks included.
+    var interfaceAddresses: Set<IPAddress>
     /// What was put right on the way.
     var repairs: [Repair]
     /// What the user should know of it.
     var warnings: [String] = []
+}
+
+extension Set<IPAddress> {
+    /// Whether the host whose addresses these are has IPv6: its loopback interface has ::1 then.
+    var showIPv6: Bool { contains(IPAddress(rawValue: 1)) }
 }
 
 extension Agent {
@@ -34,6 +39,7 @@ extension Agent {
             } catch {
                 ground.applications.append(application)
                 ground.repairs.append(Repair(application.name, .failed, problem: error.message))
+                if let hint = error.hint { ground.warnings.append("\(application.name) is as it was found: \(hint)") }
             }
         }
         if !ground.repairs.isEmpty {
@@ -62,11 +68,22 @@ extension Agent {
             all.applications = remembered
             return (try finishAttaching(application, ground: all, warnings: &ground.warnings), .halfAttached)
         }
-        if application.ownsAddress, !ground.interfaceAddresses.contains(application.address) {
-            _ = try addAddress(application.address)
-            return (application, .addressMissing)
+        return (application, try putBack(application, ground: ground) ? .addressMissing : nil)
+    }
+
+    /// Puts back what was taken off the interface; says whether something was.
+    private func putBack(_ application: AttachedApplication, ground: Ground) throws(AgentError) -> Bool {
+        var isBack = false
+        for address in application.addresses.all
+        where application.ownsAddresses.contains(address.family) && !ground.interfaceAddresses.contains(address) {
+            _ = try addAddress(address)
+            isBack = true
         }
-        return (application, nil)
+        // A host without IPv6 never has it.
+        if ground.interfaceAddresses.showIPv6, !ground.interfaceAddresses.contains(application.loopback.ipv6) {
+            isBack = try addLoopback(of: application) || isBack
+        }
+        return isBack
     }
 
     /// Whether an application's cgroup certainly is not there any more. One that cannot be looked at is not gone: its
@@ -94,7 +111,7 @@ extension Agent {
             let named = policy.application(named: application.name)
         {
             let place = Change.Placement(
-                environment: named.environment, address: named.address, hostname: named.hostname)
+                environment: named.environment, addresses: named.addresses, hostname: named.hostname)
             target = try record(of: application, at: place, in: policy, ground: ground)
         }
         // The record says which hooks there were; the policy says which there have to be.
@@ -106,25 +123,46 @@ extension Agent {
         return try move(begun, to: target, warnings: &warnings)
     }
 
-    /// Puts an application address on the interface, with the IPv6 address that stands in for the one it does not have;
-    /// false if it was there already.
-    func addAddress(_ address: IPv4Address) throws(AgentError) -> Bool {
-        let added = try asking { try host.addAddress(address) }
-        _ = try asking { try host.addPlaceholder(for: address) }
-        return added
+    /// Puts an application address on the interface; false if it was there already.
+    func addAddress(_ address: IPAddress) throws(AgentError) -> Bool {
+        try asking { try host.addAddress(address) }
     }
 
-    func removeAddress(of application: AttachedApplication) throws(AgentError) {
-        try asking { try host.removePlaceholder(for: application.address) }
-        guard application.ownsAddress else { return }
-        try asking { try host.removeAddress(application.address) }
+    /// Puts an application's private loopback on the interface; false if it was there already, or has no place there.
+    func addLoopback(of application: AttachedApplication) throws(AgentError) -> Bool {
+        try asking { try host.addLoopback(application.loopback) }
     }
 
-    /// Takes an application's address and attachment away, and the cgroup that `exec` made for it.
+    func removeAddress(of application: AttachedApplication, _ family: AddressFamily) throws(AgentError) {
+        guard application.ownsAddresses.contains(family), let address = application.addresses[family] else { return }
+        try asking { try host.removeAddress(address) }
+    }
+
+    /// Takes a private loopback off the interface, and closes what is connected over its IPv6 address.
     ///
-    /// The record goes last: as long as it is there the next command knows whose the address and the cgroup were.
+    /// That address is local for as long as it is there; afterwards what such a socket sends would follow the default route
+    /// out of the host. Programs that connect again at once are why it is done on both sides of the removal.
+    private func removeLoopback(of application: AttachedApplication) throws(AgentError) {
+        let isPopulated = host.isPopulated(application.cgroupPath)
+        if isPopulated { try closeConnections(over: application.loopback.ipv6) }
+        try asking { try host.removeLoopback(application.loopback) }
+        if isPopulated { try closeConnections(over: application.loopback.ipv6) }
+    }
+
+    private func closeConnections(over address: IPAddress) throws(AgentError) {
+        let sockets = try asking { try host.sockets() }
+        for socket in sockets where socket.isConnected && (socket.local == address || socket.remote == address) {
+            // A kernel that closes no sockets is no reason to keep what is to be taken away.
+            try? host.destroy(socket)
+        }
+    }
+
+    /// Takes an application's addresses, loopback and attachment away, and the cgroup that `exec` made for it.
+    ///
+    /// The record goes last: as long as it is there the next command knows whose the addresses and the cgroup were.
     func takeAway(_ application: AttachedApplication) throws(AgentError) {
-        try removeAddress(of: application)
+        for family in AddressFamily.allCases { try removeAddress(of: application, family) }
+        try removeLoopback(of: application)
         if application.launcher != nil {
             _ = removeExecCgroup(application.cgroupPath)
         }

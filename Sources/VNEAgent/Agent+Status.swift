@@ -25,10 +25,15 @@ extension Agent {
         }
         var problems: [String] = []
         let addresses = try asking { try host.interfaceAddresses() }
-        for application in applications {
+        for (application, record) in zip(applications, attached) {
             problems += Self.problems(of: application)
-            if !addresses.contains(application.address) {
-                problems.append("the address \(application.address) of \(application.name) is on no interface")
+            // A host without IPv6 has no place for a private ::1.
+            if addresses.showIPv6, !addresses.contains(record.loopback.ipv6) {
+                problems.append(
+                    "the private loopback of \(record.name) is on no interface: the next changing command puts it back")
+            }
+            for address in application.addresses where !addresses.contains(address) {
+                problems.append("the address \(address) of \(application.name) is on no interface")
             }
         }
         let names = Set(attached.map(\.name))
@@ -56,7 +61,8 @@ extension Agent {
         case "stranded":
             [
                 "\(name) is denied everything: the policy has no environment \(application.environment) with "
-                    + "the address \(application.address)"
+                    + (application.addresses.count == 1 ? "the address " : "the addresses ")
+                    + application.addresses.map(\.description).joined(separator: " and ")
             ]
         default: []
         }
@@ -67,27 +73,27 @@ extension Agent {
     ) throws(AgentError) -> ApplicationStatus {
         var status = status(of: application, policy: policy)
         let counters = try asking { try dataplane.counters(of: application) }
-        let counts = counters.verdicts.flatMap { hook, reasons in
-            reasons.map { (hook: hook, reason: $0.key, count: $0.value) }
+        let counts = Hook.allCases.flatMap { hook in
+            Reason.allCases.compactMap { reason in
+                counters.verdicts[hook]?[reason].map {
+                    ApplicationStatus.Count(hook: hook.name, reason: reason.name, allows: reason.allows, count: $0)
+                }
+            }
         }
         status.counters = ApplicationStatus.Counters(
             allowed: counters.allowed, denied: counters.denied, audited: counters.audited.values.reduce(0, +),
-            counts: counts.sorted { ($0.hook.rawValue, $0.reason.rawValue) < ($1.hook.rawValue, $1.reason.rawValue) }
-                .map {
-                    ApplicationStatus.Count(
-                        hook: $0.hook.name, reason: $0.reason.name, allows: $0.reason.allows, count: $0.count)
-                })
+            counts: counts)
         return status
     }
 
     private func status(of application: AttachedApplication, policy: Policy?) -> ApplicationStatus {
         let environment = policy?.environment(named: application.environment)
         return ApplicationStatus(
-            name: application.name, environment: application.environment, address: application.address,
-            hostname: application.hostname, cgroup: application.cgroupPath,
+            name: application.name, environment: application.environment, addresses: application.addresses.all,
+            loopback: application.loopback.localhosts, hostname: application.hostname, cgroup: application.cgroupPath,
             cgroupExists: host.cgroupExists(application.cgroupPath, id: application.cgroupID),
             populated: host.isPopulated(application.cgroupPath), state: application.state,
-            stranded: environment?.contains(application.address) != true, fromPolicy: application.fromPolicy,
+            stranded: environment?.contains(application.addresses) != true, fromPolicy: application.fromPolicy,
             egress: application.egress, counters: nil)
     }
 }

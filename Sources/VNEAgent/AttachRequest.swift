@@ -1,33 +1,14 @@
 public import PolicyModel
 
-/// Which application address an attachment asks for.
-public enum AddressChoice: Hashable, Sendable {
-    /// The lowest free one of the environment.
-    case auto
-    /// This one, or none.
-    case fixed(IPv4Address)
-
-    /// `auto`, or an address in dotted decimal; nil for anything else.
-    public init?(_ text: String) {
-        if text == "auto" {
-            self = .auto
-        } else if let address = IPv4Address(text) {
-            self = .fixed(address)
-        } else {
-            return nil
-        }
-    }
-}
-
 /// What `attach` is asked to do.
 public struct AttachRequest: Hashable, Sendable {
     /// Relative to the cgroup2 mount, or absolute below it.
     public var cgroup: String
     /// The environment's name.
     public var environment: String
-    /// The application address.
-    public var address: AddressChoice
-    /// The name that resolves to the application address.
+    /// The application addresses.
+    public var addresses: AddressChoice
+    /// The name that resolves to the application addresses.
     public var hostname: String?
     /// The application's name; nil for the last component of the cgroup's path.
     public var name: String?
@@ -36,12 +17,12 @@ public struct AttachRequest: Hashable, Sendable {
 
     /// A request from its parts.
     public init(
-        cgroup: String, environment: String, address: AddressChoice = .auto, hostname: String? = nil,
+        cgroup: String, environment: String, addresses: AddressChoice = .auto, hostname: String? = nil,
         name: String? = nil, requireClean: Bool = false
     ) {
         self.cgroup = cgroup
         self.environment = environment
-        self.address = address
+        self.addresses = addresses
         self.hostname = hostname
         self.name = name
         self.requireClean = requireClean
@@ -54,7 +35,7 @@ public struct AttachReport: Hashable, Sendable {
     public var application: AttachedApplication
     /// Sockets that its processes hold but that were made outside: they keep what they could do before.
     public var foreignSockets: [ForeignSocket]
-    /// Connected sockets that were older than the attachment and did not have the application address: they were closed.
+    /// Connected sockets that were older than the attachment and did not have an application address: they were closed.
     public var closedSockets: Int
     /// What earlier commands had left.
     public var repairs: [Repair]

@@ -19,7 +19,7 @@ public protocol Dataplane {
     func environment(named name: String) throws -> PublishedEnvironment?
 
     /// Which environment the published policy gives the address to, found without reading its text.
-    func owner(of address: IPv4Address) throws -> PublishedOwner
+    func owner(of address: IPAddress) throws -> PublishedOwner
 
     /// The applications in the maps, in whatever state they are.
     func applications() throws -> [AttachedApplication]
@@ -28,9 +28,9 @@ public protocol Dataplane {
     func application(cgroupID: UInt64) throws -> AttachedApplication?
 
     /// Who holds an application address on this host: the cgroup's id.
-    func holder(of address: IPv4Address) throws -> UInt64?
+    func holder(of address: IPAddress) throws -> UInt64?
 
-    /// Records the application (as `attaching`), claims its address, and attaches every hook of it to the cgroup. All of
+    /// Records the application (as `attaching`), claims its addresses, and attaches every hook of it to the cgroup. All of
     /// them deny until ``open(_:)``. Also finishes what a killed command left: hooks that are there stay.
     /// - Parameter cgroup: a file descriptor of the cgroup's directory.
     func attach(_ application: AttachedApplication, cgroup: Int32) throws
@@ -54,7 +54,7 @@ public protocol Dataplane {
     /// The live entries of the application's flow table.
     func flows(of application: AttachedApplication) throws -> [RecordedFlow]
 
-    /// Takes the application from one environment, address or hostname record to another in one step: still open if it
+    /// Takes the application from one environment, set of addresses or hostname to another in one step: still open if it
     /// was, and still denied everything if it was `attaching`.
     func update(_ application: AttachedApplication) throws
 }

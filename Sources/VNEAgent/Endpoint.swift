@@ -1,8 +1,9 @@
 public import PolicyModel
 
-/// The other end of a flow as a command line names it: `ADDRESS[:PORT][/PROTOCOL]`, or a name in place of the address.
+/// The other end of a flow as a command line names it: `ADDRESS[:PORT][/PROTOCOL]`, or a name in place of the address. An
+/// IPv6 address with a port stands in brackets: `[fd00::1]:80`; without one it may.
 public struct Endpoint: Hashable, Sendable {
-    /// An address in dotted decimal, or the name or hostname of an application.
+    /// An address without brackets, or the name or hostname of an application.
     public var host: String
     /// The port that the flow is opened to; nil for every one.
     public var port: UInt16?
@@ -25,8 +26,12 @@ public struct Endpoint: Hashable, Sendable {
             transport = named
             rest = rest[..<slash]
         }
+        if IPAddress(rest) != nil {
+            self.init(host: String(rest), transport: transport)
+            return
+        }
         var port: UInt16?
-        if let colon = rest.lastIndex(of: ":") {
+        if let colon = rest.lastIndex(of: ":"), rest.last != "]" {
             let digits = rest[rest.index(after: colon)...]
             guard !digits.isEmpty, digits.utf8.allSatisfy({ (48...57).contains($0) }), let number = UInt16(digits),
                 transport != .ping
@@ -34,7 +39,13 @@ public struct Endpoint: Hashable, Sendable {
             port = number
             rest = rest[..<colon]
         }
-        guard !rest.isEmpty, !rest.contains(":"), !rest.contains("/") else { return nil }
+        if rest.first == "[" {
+            rest = rest.dropFirst()
+            // Colons are what brackets are for.
+            guard rest.popLast() == "]", rest.contains(":"), IPAddress(rest) != nil else { return nil }
+        } else {
+            guard !rest.isEmpty, !rest.contains(":"), !rest.contains("/"), !rest.contains("]") else { return nil }
+        }
         self.init(host: String(rest), port: port, transport: transport)
     }
 }

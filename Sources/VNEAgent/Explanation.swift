@@ -36,15 +36,15 @@ public struct Explanation: Hashable, Sendable, Codable {
     public var application: String
     /// Its environment.
     public var environment: String
-    /// Its address.
-    public var address: IPv4Address
+    /// Its addresses, IPv4 first; one of each family at most.
+    public var addresses: [IPAddress]
     /// `tcp`, `udp` or `ping`.
     public var transport: TransportProtocol
     /// Whether the peer begins.
     public var incoming: Bool
     /// The other end's address.
-    public var peer: IPv4Address
-    /// What that address is: `application payments-db of payments`, `the host`, …
+    public var peer: IPAddress
+    /// What that address is: `application payments-db of payments`, `the host`, `its own loopback, 127.1.0.1`, …
     public var peerKind: String
     /// One for each range of ports that is judged alike.
     public var cases: [Case]
@@ -58,7 +58,10 @@ public struct Explanation: Hashable, Sendable, Codable {
 extension Explanation: CustomStringConvertible {
     /// For people: a line about the flow, and for each case a verdict with the reasons below it.
     public var description: String {
-        let own = "\(application) (\(environment), \(address))"
+        // The address that has to do with this flow; all of them where none is of its family.
+        let matching = addresses.filter { $0.family == peer.family }
+        let shown = (matching.isEmpty ? addresses : matching).map(\.description).joined(separator: ", ")
+        let own = "\(application) (\(environment), \(shown))"
         let other = "\(peer) (\(peerKind))"
         var lines = ["\(transport.rawValue): " + (incoming ? "\(other) to \(own)" : "\(own) to \(other)")]
         for answer in cases {

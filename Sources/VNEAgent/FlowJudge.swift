@@ -22,7 +22,7 @@ struct FlowJudge {
     private let applications: [AttachedApplication]
     /// Index of the application by the id of a cgroup of it.
     private let byCgroup: [UInt64: Int]
-    private let byAddress: [IPv4Address: Int]
+    private let holders: AddressHolders
     private let byTuple: [Tuple: ObservedSocket]
     /// Where applications listen over TCP.
     private let listeners: Set<Listener>
@@ -34,9 +34,9 @@ struct FlowJudge {
 
     private struct Tuple: Hashable {
         var transport: TransportProtocol
-        var local: IPv4Address
+        var local: IPAddress
         var localPort: UInt16
-        var remote: IPv4Address
+        var remote: IPAddress
         var remotePort: UInt16
     }
 
@@ -54,8 +54,7 @@ struct FlowJudge {
             for id in ids { byCgroup[id] = index }
         }
         self.byCgroup = byCgroup
-        self.byAddress = Dictionary(
-            applications.enumerated().map { ($1.address, $0) }, uniquingKeysWith: { first, _ in first })
+        self.holders = AddressHolders(applications)
         var byTuple: [Tuple: ObservedSocket] = [:]
         for socket in sockets where socket.isConnected {
             guard let local = socket.local, let remote = socket.remote else { continue }
@@ -66,7 +65,7 @@ struct FlowJudge {
         }
         self.byTuple = byTuple
         self.listeners = Set(
-            sockets.filter { $0.transport == .tcp && $0.state == 10 }.compactMap { socket in
+            sockets.filter(\.isListening).compactMap { socket in
                 byCgroup[socket.cgroupID].map { Listener(owner: $0, port: socket.localPort) }
             })
     }
@@ -76,26 +75,28 @@ struct FlowJudge {
         guard let owner = byCgroup[socket.cgroupID] else { return nil }
         let application = applications[owner]
         guard socket.isConnected else { return Judgement(application: application) }
-        guard let local = socket.local, let remote = socket.remote else {
-            return Judgement(application: application, verdict: Verdict(allowed: false, reason: .noIPv6))
+        guard let local = socket.local, let remote = socket.remote,
+            application.addresses.contains(local) || application.loopback.contains(local)
+        else {
+            // Older than the attachment, or its address was taken away. A shared service on loopback is talked to from an
+            // application address, or from the own loopback where there is none of the family.
+            return Judgement(application: application, verdict: Verdict(allowed: false, reason: .foreignAddress))
         }
-        let peer = byAddress[remote].map { applications[$0].name }
-        guard local == application.address else {
-            // A resolver on loopback is talked to from the application address too.
-            return Judgement(
-                application: application, peer: peer, verdict: Verdict(allowed: false, reason: .foreignAddress))
-        }
+        let peer = holders.owner(of: remote).map { applications[$0].name }
         return Judgement(
             application: application, peer: peer,
             verdict: verdict(of: socket, local: local, remote: remote, owner: owner))
     }
 
     private func verdict(
-        of socket: ObservedSocket, local: IPv4Address, remote: IPv4Address, owner: Int
+        of socket: ObservedSocket, local: IPAddress, remote: IPAddress, owner: Int
     ) -> Verdict {
         let subject = applications[owner].subject
-        let attempt = Attempt.outgoing(Outgoing(socket.transport, to: remote, port: socket.remotePort))
+        // With its source it is judged as its packets are: the addresses are the true ones, also on the own loopback.
+        let attempt = Attempt.outgoing(Outgoing(socket.transport, to: remote, port: socket.remotePort, source: local))
         let outgoing = index.verdict(attempt, by: subject, on: view)
+        // Within the own loopback both ends are the application's, so that who began is of no matter.
+        if subject.loopback.contains(local) || subject.loopback.contains(remote) { return outgoing }
         // A connected UDP socket is the application's own doing. A TCP one may have been accepted.
         guard socket.transport == .tcp else { return outgoing }
         let origin = origin(of: socket, owner: owner)
@@ -110,7 +111,7 @@ struct FlowJudge {
         let incoming = verdicts.first(where: \.allowed) ?? verdicts.first ?? Verdict(allowed: false, reason: .forged)
         // A peer on this host that only borrows an application address is the host: what the policy says of that
         // address does not speak for it.
-        if byAddress[remote] != nil, !isMember { return incoming }
+        if holders.application(with: remote) != nil, !isMember { return incoming }
         // The ports only hint at who began, and a program chooses its own. Where the change takes away what may have let
         // the connection out, it goes, whatever its ports look like.
         if !outgoing.allowed, previous?.verdict(attempt, by: subject, on: view).allowed == true { return outgoing }
@@ -136,8 +137,8 @@ struct FlowJudge {
     }
 
     /// Where packets of a peer may come in.
-    private func arrivals(from remote: IPv4Address) -> [Incoming.Arrival] {
-        if byAddress[remote] != nil { return [.thisHost] }
+    private func arrivals(from remote: IPAddress) -> [Incoming.Arrival] {
+        if holders.application(with: remote) != nil { return [.thisHost] }
         switch index.classify(remote, on: view) {
         case .host, .loopback: return [.thisHost]
         case .environment, .unassigned: return view.interfaces.values.sorted().map(Incoming.Arrival.interface)
@@ -147,8 +148,8 @@ struct FlowJudge {
     }
 
     /// Whether the socket at the other end belongs to the application that has its address.
-    private func senderOwnsSource(of socket: ObservedSocket, local: IPv4Address, remote: IPv4Address) -> Bool {
-        guard let holder = byAddress[remote] else { return true }
+    private func senderOwnsSource(of socket: ObservedSocket, local: IPAddress, remote: IPAddress) -> Bool {
+        guard let holder = holders.application(with: remote) else { return true }
         let reversed = Tuple(
             transport: socket.transport, local: remote, localPort: socket.remotePort, remote: local,
             remotePort: socket.localPort)
@@ -174,22 +175,21 @@ extension Agent {
             sockets: sockets)
     }
 
-    /// A socket outlives the child cgroup that made it. One that has an application's address and whose cgroup is nowhere
-    /// any more is that application's.
+    /// A socket outlives the child cgroup that made it. One that has an address of an application, or of its loopback, and
+    /// whose cgroup is nowhere any more is that application's.
     private func addRemovedCgroups(
         to cgroups: inout [Set<UInt64>], of applications: [AttachedApplication], sockets: [ObservedSocket]
     ) throws(AgentError) {
         let known = cgroups.reduce(into: Set<UInt64>()) { $0.formUnion($1) }
-        let byAddress = Dictionary(
-            applications.enumerated().map { ($1.address, $0) }, uniquingKeysWith: { first, _ in first })
+        let holders = AddressHolders(applications)
         let unknown = sockets.filter { socket in
             socket.isConnected && !known.contains(socket.cgroupID)
-                && socket.local.map { byAddress[$0] != nil } == true
+                && socket.local.flatMap(holders.owner) != nil
         }
         guard !unknown.isEmpty else { return }
         let live = try asking { try host.allCgroupIDs() }
         for socket in unknown where !live.contains(socket.cgroupID) {
-            guard let local = socket.local, let owner = byAddress[local] else { continue }
+            guard let local = socket.local, let owner = holders.owner(of: local) else { continue }
             cgroups[owner].insert(socket.cgroupID)
         }
     }

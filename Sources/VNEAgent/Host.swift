@@ -21,24 +21,34 @@ public protocol Host {
     /// Whether a process lives in the cgroup or below it (`cgroup.events`, `populated`).
     func isPopulated(_ path: String) -> Bool
 
-    /// Adds a /32 to the instance's interface, which is made where it can be; false if it was there already.
-    func addAddress(_ address: IPv4Address) throws -> Bool
+    /// Adds a /32 or /128 to the instance's interface, which is made where it can be; false if it was there already. It
+    /// can be used at once. For an IPv6 address on a host without IPv6 the error says what would help.
+    func addAddress(_ address: IPAddress) throws -> Bool
 
-    /// Removes a /32 from the instance's interface; nothing if it is not there.
-    func removeAddress(_ address: IPv4Address) throws
+    /// Removes a /32 or /128 from the instance's interface; nothing if it is not there.
+    func removeAddress(_ address: IPAddress) throws
 
-    /// Adds the local IPv6 address that the application of this address binds `::` to; nothing is received on it. False on
-    /// a host without IPv6.
-    func addPlaceholder(for address: IPv4Address) throws -> Bool
+    /// How many private loopbacks an instance can give out: the /24s from 127.1.0.0 to 127.254.255.0.
+    static var loopbackBlocks: UInt32 { get }
 
-    /// Removes what ``addPlaceholder(for:)`` added; nothing if it is not there.
-    func removePlaceholder(for address: IPv4Address) throws
+    /// The private loopback with a number: 127.1.0.0 and `fd56:4e45:INSTANCE::` for 0, 127.1.1.0 and
+    /// `fd56:4e45:INSTANCE::1` for 1, and so on, where INSTANCE is the hash of the instance's name. Pure.
+    /// - Parameter block: below ``loopbackBlocks``.
+    func privateLoopback(block: UInt32) -> PrivateLoopback
 
-    /// The host's other addresses, broadcasts, loopback resolvers and the indexes of the named interfaces.
+    /// Adds the /128 of a private loopback to the instance's interface; 127.0.0.0/8 is local everywhere. False if it was
+    /// there already, and on a host without IPv6, where nobody can ask for it.
+    func addLoopback(_ loopback: PrivateLoopback) throws -> Bool
+
+    /// Removes what ``addLoopback(_:)`` added; nothing if it is not there.
+    func removeLoopback(_ loopback: PrivateLoopback) throws
+
+    /// The host's other addresses of both families, its broadcasts, its loopback resolvers and the indexes of the named
+    /// interfaces.
     /// - Parameter excluding: application addresses, which are not the host's.
-    func view(interfaces: [String], excluding: Set<IPv4Address>) throws -> HostView
+    func view(interfaces: [String], excluding: Set<IPAddress>) throws -> HostView
 
-    /// The TCP and UDP sockets of the instance's namespace, listeners and closing ones included.
+    /// The TCP and UDP sockets of both families in the instance's namespace, listeners and closing ones included.
     func sockets() throws -> [ObservedSocket]
 
     /// Closes a socket with ECONNABORTED (`SOCK_DESTROY`); nothing if it is gone. Throws where the kernel cannot.
@@ -59,6 +69,7 @@ public protocol Host {
     /// Whether this process is still there.
     func isAlive(_ launcher: AttachedApplication.Launcher) -> Bool
 
-    /// The IPv4 addresses on any interface of the namespace, application addresses included.
-    func interfaceAddresses() throws -> Set<IPv4Address>
+    /// The addresses of both families on any interface of the namespace, application addresses and private loopbacks
+    /// included.
+    func interfaceAddresses() throws -> Set<IPAddress>
 }

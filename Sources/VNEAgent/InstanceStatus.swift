@@ -51,9 +51,11 @@ public struct ApplicationStatus: Hashable, Sendable, Codable {
     public var name: String
     /// Its environment.
     public var environment: String
-    /// Its address.
-    public var address: IPv4Address
-    /// The name that resolves to its address.
+    /// Its addresses, IPv4 first; one of each family at most.
+    public var addresses: [IPAddress]
+    /// What its 127.0.0.1 and its ::1 are to the kernel.
+    public var loopback: [IPAddress]
+    /// The name that resolves to its addresses.
     public var hostname: String?
     /// Relative to the cgroup2 mount.
     public var cgroup: String
@@ -63,7 +65,7 @@ public struct ApplicationStatus: Hashable, Sendable, Codable {
     public var populated: Bool
     /// How far the attachment is; unless `attached`, everything is denied.
     public var state: AttachedApplication.State
-    /// Why everything is denied although it is attached: its environment is gone, or has lost its address.
+    /// Why everything is denied although it is attached: its environment is gone, or has lost an address of it.
     public var stranded: Bool
     /// Whether the policy file names it.
     public var fromPolicy: Bool
@@ -106,7 +108,9 @@ extension [ApplicationStatus] {
         header.append("CGROUP")
         let rows = map { application in
             var row = [
-                application.name, application.environment, "\(application.address)", application.hostname ?? "-",
+                application.name, application.environment,
+                application.addresses.map(\.description).joined(separator: ","),
+                application.hostname ?? "-",
                 application.word, application.fromPolicy ? "policy" : "command", application.egress ? "yes" : "no",
             ]
             if counted {

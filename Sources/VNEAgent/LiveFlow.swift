@@ -17,12 +17,12 @@ public struct LiveFlow: Hashable, Sendable, Codable {
     public var transport: TransportProtocol?
     /// The kernel's word for a socket's state; who began for an entry of the flow table.
     public var state: String
-    /// Nil for native IPv6.
-    public var local: IPv4Address?
+    /// The true address, also on the application's own loopback: 127.1.0.1 where the program says 127.0.0.1.
+    public var local: IPAddress?
     /// Host byte order.
     public var localPort: UInt16
-    /// Nil for native IPv6, and where there is no peer.
-    public var remote: IPv4Address?
+    /// Nil where there is no peer.
+    public var remote: IPAddress?
     /// Host byte order.
     public var remotePort: UInt16
     /// The application at the other end, if it is one of this host.
@@ -45,8 +45,8 @@ extension [LiveFlow] {
             rows: map { flow in
                 [
                     flow.application, flow.transport?.rawValue ?? "udp", flow.state,
-                    "\(flow.local.map(\.description) ?? "[ipv6]"):\(flow.localPort)",
-                    flow.remote.map { "\($0):\(flow.remotePort)" } ?? "-", flow.peer ?? "-",
+                    flow.local?.with(port: flow.localPort) ?? "-", flow.remote?.with(port: flow.remotePort) ?? "-",
+                    flow.peer ?? "-",
                     flow.allowed.map { $0 ? "allow" : "deny" } ?? "-", flow.reason ?? "-",
                 ]
             })
@@ -68,11 +68,11 @@ public struct DenialRecord: Hashable, Sendable, Codable {
     /// `tcp`, or the number of the protocol.
     public var transport: String
     /// The peer; nil where there is none.
-    public var remote: IPv4Address?
+    public var remote: IPAddress?
     /// Host byte order.
     public var remotePort: UInt16
-    /// The application's end; nil where there is none yet.
-    public var local: IPv4Address?
+    /// The application's address of the peer's family; nil where it has none.
+    public var local: IPAddress?
     /// Host byte order.
     public var localPort: UInt16
     /// The calling process; nil in the packet hooks.
@@ -86,7 +86,7 @@ extension DenialRecord: CustomStringConvertible {
     public var description: String {
         let microseconds = "\(time / 1_000 % 1_000_000)"
         let fraction = String(repeating: "0", count: 6 - microseconds.count) + microseconds
-        let end = { (address: IPv4Address?, port: UInt16) in address.map { "\($0):\(port)" } ?? "-" }
+        let end = { (address: IPAddress?, port: UInt16) in address?.with(port: port) ?? "-" }
         let caller = process.map { " (\(command?.printable ?? "?"), \($0))" } ?? ""
         let isArriving = hook == Hook.ingress.name
         let arrow = isArriving ? "<-" : "->"

@@ -9,6 +9,12 @@ extension ObservedSocket {
         }
     }
 
+    /// Whether it was made as an IPv6 socket (`AF_INET6`), also if it speaks IPv4.
+    var isOfIPv6: Bool { family == 10 }
+
+    /// Whether it waits for TCP connections.
+    var isListening: Bool { transport == .tcp && state == 10 }
+
     /// The kernel's name of the state, in lower case.
     var stateName: String {
         guard transport == .tcp else { return state == 1 ? "connected" : "open" }
@@ -28,9 +34,9 @@ extension ObservedSocket {
         }
     }
 
-    /// `tcp 10.0.0.1:80 -> 10.0.0.2:4000`.
+    /// `tcp 10.0.0.1:80 -> 10.0.0.2:4000`, `udp [fd00::1]:53`.
     var summary: String {
-        let end = { (address: IPv4Address?, port: UInt16) in (address?.description ?? "[ipv6]") + ":\(port)" }
+        let end = { (address: IPAddress?, port: UInt16) in address?.with(port: port) ?? "-" }
         let own = "\(transport.rawValue) \(end(local, localPort))"
         return isConnected ? "\(own) -> \(end(remote, remotePort))" : own
     }

@@ -11,13 +11,13 @@ public struct UnloadedInstance: Dataplane {
     /// There is no environment.
     public func environment(named name: String) -> PublishedEnvironment? { nil }
     /// Nobody owns an address.
-    public func owner(of address: IPv4Address) -> PublishedOwner { .noPolicy }
+    public func owner(of address: IPAddress) -> PublishedOwner { .noPolicy }
     /// None is attached.
     public func applications() -> [AttachedApplication] { [] }
     /// None is attached.
     public func application(cgroupID: UInt64) -> AttachedApplication? { nil }
     /// Nobody holds an address.
-    public func holder(of address: IPv4Address) -> UInt64? { nil }
+    public func holder(of address: IPAddress) -> UInt64? { nil }
     /// Nothing was counted.
     public func counters(of application: AttachedApplication) -> VerdictCounters { VerdictCounters() }
     /// No flow was recorded.

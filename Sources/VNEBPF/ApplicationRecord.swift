@@ -14,13 +14,17 @@ enum ApplicationRecord {
             }
         if application.fromPolicy { record.flags |= UInt32(VNE_APPLICATION_FROM_POLICY) }
         if application.egress { record.flags |= UInt32(VNE_APPLICATION_EGRESS) }
-        if application.ownsAddress { record.flags |= UInt32(VNE_APPLICATION_OWNS_ADDRESS) }
+        if application.ownsAddresses.contains(.ipv4) { record.flags |= UInt32(VNE_APPLICATION_OWNS_ADDRESS4) }
+        if application.ownsAddresses.contains(.ipv6) { record.flags |= UInt32(VNE_APPLICATION_OWNS_ADDRESS6) }
         if let launcher = application.launcher {
             record.flags |= UInt32(VNE_APPLICATION_TRANSIENT)
             record.launcher = launcher.process
             record.launcher_start = launcher.startTime
         }
-        record.address = application.address.rawValue
+        record.address4 = application.addresses.layout4
+        record.address6 = application.addresses.layout6
+        record.loopback4 = application.loopback.ipv4.ipv4 ?? 0
+        record.loopback6 = application.loopback.ipv6.layout
         record.environment = application.environmentID
         record.level = application.cgroupLevel
         guard FixedText.write(application.name, to: &record.name) else { throw .invalidName(application.name) }
@@ -36,14 +40,19 @@ enum ApplicationRecord {
         return record
     }
 
-    /// The application of a record. A state that no version writes counts as `detaching`, which denies and is cleared.
+    /// The application of a record. One that no version writes, by its state or without an address, counts as
+    /// `detaching`, which denies and is cleared.
     static func application(of record: vne_application, cgroupID: UInt64) -> AttachedApplication {
+        let addresses = addresses(of: record)
         let state: AttachedApplication.State =
             switch record.state {
-            case UInt32(VNE_APPLICATION_ATTACHING): .attaching
-            case UInt32(VNE_APPLICATION_ATTACHED): .attached
+            case UInt32(VNE_APPLICATION_ATTACHING) where addresses != nil: .attaching
+            case UInt32(VNE_APPLICATION_ATTACHED) where addresses != nil: .attached
             default: .detaching
             }
+        var ownsAddresses: Set<AddressFamily> = []
+        if record.flags & UInt32(VNE_APPLICATION_OWNS_ADDRESS4) != 0 { ownsAddresses.insert(.ipv4) }
+        if record.flags & UInt32(VNE_APPLICATION_OWNS_ADDRESS6) != 0 { ownsAddresses.insert(.ipv6) }
         let hostname = FixedText.string(of: record.hostname)
         var launcher: AttachedApplication.Launcher?
         if record.flags & UInt32(VNE_APPLICATION_TRANSIENT) != 0 {
@@ -52,10 +61,17 @@ enum ApplicationRecord {
         return AttachedApplication(
             state: state, name: FixedText.string(of: record.name),
             environment: FixedText.string(of: record.environment_name), environmentID: record.environment,
-            address: IPv4Address(rawValue: record.address), hostname: hostname.isEmpty ? nil : hostname,
+            addresses: addresses ?? ApplicationAddresses(IPAddress(rawValue: 0)),
+            loopback: PrivateLoopback(ipv4: record.loopback4, ipv6: record.loopback6),
+            hostname: hostname.isEmpty ? nil : hostname,
             cgroupPath: FixedText.string(of: record.cgroup_path), cgroupID: cgroupID, cgroupLevel: record.level,
             fromPolicy: record.flags & UInt32(VNE_APPLICATION_FROM_POLICY) != 0,
             egress: record.flags & UInt32(VNE_APPLICATION_EGRESS) != 0,
-            ownsAddress: record.flags & UInt32(VNE_APPLICATION_OWNS_ADDRESS) != 0, launcher: launcher)
+            ownsAddresses: ownsAddresses, launcher: launcher)
+    }
+
+    /// The application addresses of a record; nil if it has none.
+    static func addresses(of record: vne_application) -> ApplicationAddresses? {
+        ApplicationAddresses(ipv4: record.address4, ipv6: record.address6)
     }
 }

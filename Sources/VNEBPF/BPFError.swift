@@ -25,7 +25,7 @@ public enum BPFError: Error, Hashable, Sendable {
     /// The descriptor is not that of the cgroup that was named.
     case cgroupMismatch(path: String)
     /// Another cgroup has the application address.
-    case addressHeld(IPv4Address, cgroupID: UInt64)
+    case addressHeld(IPAddress, cgroupID: UInt64)
     /// Another cgroup's application has the name.
     case nameTaken(String, cgroupID: UInt64)
     /// The cgroup is an application already, or is about to stop being one.
@@ -64,6 +64,7 @@ public enum BPFError: Error, Hashable, Sendable {
         case detachProgram(type: UInt32)
         case queryPrograms(type: UInt32)
         case inspect(path: String)
+        case steer(interface: UInt32)
         case readDenials
 
         /// A verb and its object: `load the BPF object vne`.
@@ -90,6 +91,7 @@ public enum BPFError: Error, Hashable, Sendable {
             case .detachProgram(let type): "detach a program of attach type \(type)"
             case .queryPrograms(let type): "list the programs of attach type \(type)"
             case .inspect(let path): "inspect \(path)"
+            case .steer(let interface): "steer packets on the interface with index \(interface)"
             case .readDenials: "read the denials"
             }
         }

@@ -16,6 +16,14 @@ public enum CgroupHook: String, CaseIterable, Hashable, Sendable {
     /// getsockname().
     case name4
     case name6
+    /// getpeername(), and where a stream was accepted from.
+    case peer4
+    case peer6
+    /// Where a datagram came from.
+    case receive4
+    case receive6
+    /// Opening a device.
+    case device
 
     /// The hooks of an application, in the order of attaching: packets are dropped before calls are refused. Detaching
     /// goes the other way, so `ingress` is there for as long as any hook is.
@@ -40,6 +48,11 @@ public enum CgroupHook: String, CaseIterable, Hashable, Sendable {
         case .send6: BPF_CGROUP_UDP6_SENDMSG
         case .name4: BPF_CGROUP_INET4_GETSOCKNAME
         case .name6: BPF_CGROUP_INET6_GETSOCKNAME
+        case .peer4: BPF_CGROUP_INET4_GETPEERNAME
+        case .peer6: BPF_CGROUP_INET6_GETPEERNAME
+        case .receive4: BPF_CGROUP_UDP4_RECVMSG
+        case .receive6: BPF_CGROUP_UDP6_RECVMSG
+        case .device: BPF_CGROUP_DEVICE
         case .ingress: BPF_CGROUP_INET_INGRESS
         case .egress: BPF_CGROUP_INET_EGRESS
         }

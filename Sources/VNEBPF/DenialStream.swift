@@ -82,11 +82,11 @@ extension Instance {
 extension Denial {
     /// The denial of an event; nil for a hook or a reason that this version does not know.
     init?(_ event: vne_event) {
-        guard let hook = Hook(rawValue: event.hook), let reason = Reason(rawValue: event.reason) else { return nil }
+        guard let hook = Hook(rawValue: event.hook), let reason = Reason(layout: event.reason) else { return nil }
         self.init(
             time: event.time, cgroupID: event.cgroup, hook: hook, reason: reason, audited: event.audited != 0,
-            transport: event.protocol, remote: IPv4Address(rawValue: event.remote_address),
-            remotePort: event.remote_port, local: IPv4Address(rawValue: event.local_address),
-            localPort: event.local_port, process: event.process, command: FixedText.string(of: event.command))
+            transport: event.protocol, remote: IPAddress.present(event.remote), remotePort: event.remote_port,
+            local: IPAddress.present(event.local), localPort: event.local_port, process: event.process,
+            command: FixedText.string(of: event.command))
     }
 }

@@ -4,7 +4,7 @@ public import PolicyModel
 internal import VNEPrograms
 
 extension Instance {
-    /// Records the application as `attaching`, claims its address and attaches every hook of it to the cgroup.
+    /// Records the application as `attaching`, claims its addresses and attaches every hook of it to the cgroup.
     ///
     /// All hooks deny until ``open(_:)``: what the cgroup's storage holds from an earlier attachment is zeroed before
     /// the first hook is there. Hooks that a killed command left stay, with the program of this build there.
@@ -21,15 +21,15 @@ extension Instance {
                 throw .alreadyAttached(earlier.name, cgroupID: earlier.cgroupID)
             }
             // Begun as something else: nothing of that may stay.
-            if earlier.name != application.name || earlier.address != application.address { try detach(earlier) }
+            if earlier.name != application.name || earlier.addresses != application.addresses { try detach(earlier) }
         }
-        try requireFree(application.address, for: application.cgroupID)
+        try requireFree(application.addresses, for: application.cgroupID)
         if let other = try cgroupID(named: application.name), other != application.cgroupID {
             throw .nameTaken(application.name, cgroupID: other)
         }
         try records.handle.write(record, at: application.cgroupID)
         cgroupIDs?[application.name] = application.cgroupID
-        try map(.owner).handle.write(Self.owner(of: application), at: application.address.rawValue)
+        try claim(for: application)
 
         // The kernel makes the storage with the first hook and keeps it for as long as the cgroup: where there is none,
         // no program of ours was ever attached.
@@ -58,7 +58,7 @@ extension Instance {
         let records = try map(.application)
         guard let recorded = try self.application(application.cgroupID, in: records.handle),
             recorded.state != .detaching,
-            recorded.name == application.name, recorded.address == application.address
+            recorded.name == application.name, recorded.addresses == application.addresses
         else { throw .notAttached(application.name) }
         if whole?.cgroupID != application.cgroupID || whole?.egress != application.egress {
             try requireHooks(of: application)
@@ -90,13 +90,12 @@ extension Instance {
         try attachments.handle.write(vne_attachment(), at: leaving.cgroupID)
         // The kernel drops the hooks of a cgroup that was removed, with the last socket that it made.
         if let cgroup = try openCgroup(leaving.cgroupID) { try ownPrograms().removeAll(from: cgroup.rawValue) }
-        try release(leaving.address, of: leaving.cgroupID)
-        if let judged, judged.address != leaving.address.rawValue {
-            try release(IPv4Address(rawValue: judged.address), of: leaving.cgroupID)
-        }
+        try release(leaving.claims, of: leaving.cgroupID)
+        if let judged = judged?.addresses { try release(judged.all, of: leaving.cgroupID) }
         // The record goes last: for as long as it is there, the next command finds what is left to do.
         try records.handle.remove(leaving.cgroupID)
         if cgroupIDs?[leaving.name] == leaving.cgroupID { cgroupIDs?[leaving.name] = nil }
+        try unsteerIfUnused()
     }
 
     /// Attaches or detaches the egress hook of an application that is attached, and records which.
@@ -134,7 +133,7 @@ extension Instance {
     /// was, and still denied everything if it was `attaching`.
     ///
     /// The hooks come before the record: a command that is killed between the two leaves what the caller wanted to be
-    /// judged by, and a record that makes it ask again. Both addresses stay claimed until the record is written.
+    /// judged by, and a record that makes it ask again. The addresses of both stay claimed until the record is written.
     public func update(_ application: AttachedApplication) throws(BPFError) {
         try requireExclusive()
         let records = try map(.application)
@@ -145,8 +144,8 @@ extension Instance {
         application.state = recorded.state
         application.egress = recorded.egress
         let record = try ApplicationRecord.record(of: application)
-        try requireFree(application.address, for: application.cgroupID)
-        try map(.owner).handle.write(Self.owner(of: application), at: application.address.rawValue)
+        try requireFree(application.addresses, for: application.cgroupID)
+        try claim(for: application)
         let attachments = try map(.attachment)
         var judging = vne_attachment()
         if recorded.state == .attached { judging = try attachment(of: application) }
@@ -154,13 +153,11 @@ extension Instance {
             throw .notAttached(application.name)
         }
         // Where only the record changes, the recorded flows stay.
-        if judged.state != judging.state || judged.environment != judging.environment
-            || judged.address != judging.address
-        {
+        if !judged.judges(as: judging) {
             try attachments.handle.write(judging, at: application.cgroupID)
         }
         try records.handle.write(record, at: application.cgroupID)
-        if recorded.address != application.address { try release(recorded.address, of: application.cgroupID) }
+        try release(recorded.claims, of: application.cgroupID, but: application.claims)
     }
 
     // MARK: - Parts
@@ -189,32 +186,47 @@ extension Instance {
 
     private static func owner(of application: AttachedApplication) -> vne_owner {
         vne_owner(
-            cgroup: application.cgroupID, level: application.cgroupLevel, environment: application.environmentID)
+            cgroup: application.cgroupID, level: application.cgroupLevel, environment: application.environmentID,
+            address4: application.addresses.layout4, reserved: 0)
     }
 
     private func attachment(of application: AttachedApplication) throws(BPFError) -> vne_attachment {
         var attachment = vne_attachment()
         attachment.state = UInt32(VNE_ATTACHMENT_OPEN)
         attachment.environment = application.environmentID
-        attachment.address = application.address.rawValue
+        attachment.address4 = application.addresses.layout4
+        attachment.address6 = application.addresses.layout6
+        attachment.loopback4 = application.loopback.ipv4.ipv4 ?? 0
+        attachment.loopback6 = application.loopback.ipv6.layout
         attachment.level = application.cgroupLevel
         attachment.cgroup = application.cgroupID
         attachment.netns = networkNamespace
-        let bytes = placeholder(application.address)
-        unsafe withUnsafeMutableBytes(of: &attachment.placeholder6_be) { unsafe $0.copyBytes(from: bytes.prefix(16)) }
+        if application.addresses.families.count == 2, try steer() { attachment.steered = 1 }
         return attachment
     }
 
-    private func requireFree(_ address: IPv4Address, for cgroupID: UInt64) throws(BPFError) {
-        if let holder = try holder(of: address), holder != cgroupID {
-            throw .addressHeld(address, cgroupID: holder)
+    private func requireFree(_ addresses: ApplicationAddresses, for cgroupID: UInt64) throws(BPFError) {
+        for address in addresses.all {
+            if let holder = try holder(of: address), holder != cgroupID {
+                throw .addressHeld(address, cgroupID: holder)
+            }
         }
     }
 
-    private func release(_ address: IPv4Address, of cgroupID: UInt64) throws(BPFError) {
+    private func claim(for application: AttachedApplication) throws(BPFError) {
         let owners = try map(.owner)
-        let owner: vne_owner? = try owners.handle.value(of: address.rawValue)
-        if owner?.cgroup == cgroupID { try owners.handle.remove(address.rawValue) }
+        for address in application.claims { try owners.handle.write(Self.owner(of: application), at: address.layout) }
+    }
+
+    /// Gives up the claims of a cgroup to addresses, but for those that it keeps.
+    private func release(
+        _ addresses: [IPAddress], of cgroupID: UInt64, but kept: [IPAddress] = []
+    ) throws(BPFError) {
+        let owners = try map(.owner)
+        for address in addresses where !kept.contains(address) {
+            let owner: vne_owner? = try owners.handle.value(of: address.layout)
+            if owner?.cgroup == cgroupID { try owners.handle.remove(address.layout) }
+        }
     }
 
     /// Bytes of a value of a map that has one on each CPU. The C function is `libbpf_num_possible_cpus`.
@@ -222,5 +234,12 @@ extension Instance {
         let count = libbpf_num_possible_cpus()
         guard count > 0 else { throw .failed(.inspect(path: "the number of CPUs"), code: -count) }
         return Int(count) * ((MemoryLayout<Value>.size + 7) & ~7)
+    }
+}
+
+extension AttachedApplication {
+    /// What it has in the map `owner`: its addresses and, where packets for its ::1 may have to be steered, that.
+    fileprivate var claims: [IPAddress] {
+        addresses.families.count == 2 ? addresses.all + [loopback.ipv6] : addresses.all
     }
 }

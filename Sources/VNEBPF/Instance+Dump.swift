@@ -13,7 +13,7 @@ extension Instance {
     /// Who has an application address: an entry of `owner`.
     public struct OwnerRecord: Hashable, Sendable {
         /// The claimed application address.
-        public var address: IPv4Address
+        public var address: IPAddress
         /// Id of the claiming cgroup.
         public var cgroupID: UInt64
         /// Depth of that cgroup below the root.
@@ -30,16 +30,16 @@ extension Instance {
         public var isOpen: Bool
         /// Id of the environment that it is judged by.
         public var environmentID: UInt32
-        /// The address that its sockets are given.
-        public var address: IPv4Address
+        /// The addresses that its sockets are given; nil while they deny.
+        public var addresses: ApplicationAddresses?
+        /// What its loopback is; nil while they deny.
+        public var loopback: PrivateLoopback?
         /// Depth of the cgroup below the root.
         public var cgroupLevel: UInt32
         /// The cgroup's id as the programs have it; 0 while they deny.
         public var judgedCgroupID: UInt64
         /// `SO_NETNS_COOKIE`.
         public var networkNamespace: UInt64
-        /// 16 bytes in network order.
-        public var placeholder: [UInt8]
         /// Entries of the flow table that are no longer free, also those that no longer count.
         public var usedFlows: Int
     }
@@ -69,7 +69,8 @@ extension Instance {
         case .attachment: try rawEntries(map, key: UInt64(0), byteCount: MemoryLayout<vne_attachment>.size)
         case .counters:
             try rawEntries(map, key: UInt64(0), byteCount: Self.byteCountOnAllCPUs(of: vne_counters.self))
-        case .owner: try rawEntries(map, key: UInt32(0), byteCount: MemoryLayout<vne_owner>.size)
+        case .owner:
+            try rawEntries(self.map(map), keys: ownerKeys().map(\.layout), byteCount: MemoryLayout<vne_owner>.size)
         case .application: try rawEntries(map, key: UInt64(0), byteCount: MemoryLayout<vne_application>.size)
         case .handshake:
             // Most of the table is free.
@@ -84,12 +85,23 @@ extension Instance {
         _ map: PinnedMap, key zero: Key, byteCount: Int
     ) throws(BPFError) -> [RawEntry] {
         let map = try self.map(map)
+        return try rawEntries(map, keys: map.handle.keys(from: zero).sorted(), byteCount: byteCount)
+    }
+
+    private func rawEntries<Key: BitwiseCopyable>(
+        _ map: OpenMap, keys: [Key], byteCount: Int
+    ) throws(BPFError) -> [RawEntry] {
         var entries: [RawEntry] = []
-        for key in try map.handle.keys(from: zero).sorted() {
+        for key in keys {
             guard let value = try map.handle.value(of: key, byteCount: byteCount) else { continue }
             entries.append(RawEntry(key: unsafe withUnsafeBytes(of: key) { unsafe Array($0) }, value: value))
         }
         return entries
+    }
+
+    /// The claimed addresses, sorted.
+    private func ownerKeys() throws(BPFError) -> [IPAddress] {
+        try map(.owner).handle.keys(from: vne_address()).map { IPAddress($0) }.sorted()
     }
 
     private func rawPages() throws(BPFError) -> [RawEntry] {
@@ -109,11 +121,11 @@ extension Instance {
     public func owners() throws(BPFError) -> [OwnerRecord] {
         let map = try map(.owner)
         var owners: [OwnerRecord] = []
-        for address in try map.handle.keys(from: UInt32(0)).sorted() {
-            guard let owner: vne_owner = try map.handle.value(of: address) else { continue }
+        for address in try ownerKeys() {
+            guard let owner: vne_owner = try map.handle.value(of: address.layout) else { continue }
             owners.append(
                 OwnerRecord(
-                    address: IPv4Address(rawValue: address), cgroupID: owner.cgroup, cgroupLevel: owner.level,
+                    address: address, cgroupID: owner.cgroup, cgroupLevel: owner.level,
                     environmentID: owner.environment))
         }
         return owners
@@ -155,14 +167,16 @@ extension Instance {
 
 extension Instance.AttachmentRecord {
     init(_ attachment: vne_attachment, cgroupID: UInt64) {
-        let placeholder = unsafe withUnsafeBytes(of: attachment.placeholder6_be) { unsafe Array($0) }
-        let used = unsafe withUnsafeBytes(of: attachment.flow_keys) { keys in
-            unsafe keys.bindMemory(to: UInt64.self).count { $0 != 0 }
+        let used = unsafe withUnsafeBytes(of: attachment.flow_remotes) { remotes in
+            unsafe remotes.bindMemory(to: vne_address.self).count { $0.high != 0 || $0.low != 0 }
         }
+        let addresses = attachment.addresses
         self.init(
             cgroupID: cgroupID, isOpen: attachment.state == UInt32(VNE_ATTACHMENT_OPEN),
-            environmentID: attachment.environment, address: IPv4Address(rawValue: attachment.address),
-            cgroupLevel: attachment.level, judgedCgroupID: attachment.cgroup, networkNamespace: attachment.netns,
-            placeholder: placeholder, usedFlows: used)
+            environmentID: attachment.environment, addresses: addresses,
+            loopback: addresses.map { _ in
+                PrivateLoopback(ipv4: attachment.loopback4, ipv6: attachment.loopback6)
+            }, cgroupLevel: attachment.level, judgedCgroupID: attachment.cgroup, networkNamespace: attachment.netns,
+            usedFlows: used)
     }
 }

@@ -47,6 +47,10 @@ extension Instance {
         }
         try BPFFileSystem.move(directory.newPrograms, to: directory.programs)
         try BPFFileSystem.sweep(directory.oldPrograms)
+        if BPFFileSystem.exists(directory.interfaces) {
+            try unsteer()
+            _ = try steer()
+        }
         try Self.write(programs: image.digest, netns: networkNamespace, in: directory)
     }
 

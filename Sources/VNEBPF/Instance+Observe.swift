@@ -40,13 +40,13 @@ extension Instance {
     ///
     /// A claim counts for as long as the claimer's record or attachment has the address: what a killed command claimed
     /// and did not use is free.
-    public func holder(of address: IPv4Address) throws(BPFError) -> UInt64? {
-        guard let owner: vne_owner = try map(.owner).handle.value(of: address.rawValue) else { return nil }
+    public func holder(of address: IPAddress) throws(BPFError) -> UInt64? {
+        guard let owner: vne_owner = try map(.owner).handle.value(of: address.layout) else { return nil }
         guard let record: vne_application = try map(.application).handle.value(of: owner.cgroup) else { return nil }
-        if record.address == address.rawValue { return owner.cgroup }
+        if ApplicationRecord.addresses(of: record)?.contains(address) == true { return owner.cgroup }
         let attachment: vne_attachment? = try map(.attachment).handle.value(of: owner.cgroup)
         guard let attachment, attachment.state == UInt32(VNE_ATTACHMENT_OPEN) else { return nil }
-        return attachment.address == address.rawValue ? owner.cgroup : nil
+        return attachment.addresses?.contains(address) == true ? owner.cgroup : nil
     }
 
     /// What the application's hooks have counted since it was attached.
@@ -70,7 +70,7 @@ extension Instance {
                 guard count > 0 else { continue }
                 if index < wordsOfVerdicts {
                     guard let hook = Hook(rawValue: UInt32(index / Int(VNE_REASONS))),
-                        let reason = Reason(rawValue: UInt32(index % Int(VNE_REASONS)))
+                        let reason = Reason(layout: UInt32(index % Int(VNE_REASONS)))
                     else { continue }
                     counters.verdicts[hook, default: [:]][reason, default: 0] += count
                 } else if let hook = Hook(rawValue: UInt32(index - wordsOfVerdicts)) {
@@ -92,23 +92,23 @@ extension Instance {
     /// Decodes a flow table.
     static func flows(of attachment: vne_attachment, floor: UInt32, now: UInt32) -> [RecordedFlow] {
         var flows: [RecordedFlow] = []
-        unsafe withUnsafeBytes(of: attachment.flow_keys) { keys in
-            unsafe withUnsafeBytes(of: attachment.flow_stamps) { stamps in
-                for index in 0..<Int(VNE_FLOW_SETS) * Int(VNE_FLOW_WAYS) {
-                    let key = unsafe keys.load(fromByteOffset: index * 8, as: UInt64.self)
-                    let stamp = unsafe stamps.load(fromByteOffset: index * 4, as: UInt32.self)
-                    let time = stamp & ~UInt32(VNE_FLOW_INCOMING)
-                    let age = now &- time
-                    guard key != 0, Int32(bitPattern: time &- floor) > 0, age < UInt32(VNE_FLOW_TIMEOUT) else {
-                        continue
-                    }
-                    flows.append(
-                        RecordedFlow(
-                            remote: IPv4Address(rawValue: UInt32(key >> 32)),
-                            remotePort: UInt16(truncatingIfNeeded: key >> 16),
-                            localPort: UInt16(truncatingIfNeeded: key),
-                            incoming: stamp & UInt32(VNE_FLOW_INCOMING) != 0, idle: FlowClock.milliseconds(of: age)))
-                }
+        unsafe withUnsafeBytes(of: attachment) { bytes in
+            for index in 0..<Int(VNE_FLOW_SETS) * Int(VNE_FLOW_WAYS) {
+                let remote = unsafe bytes.load(
+                    fromByteOffset: FlowOffset.remotes + index * MemoryLayout<vne_address>.stride,
+                    as: vne_address.self)
+                let ports = unsafe bytes.load(fromByteOffset: FlowOffset.ports + index * 4, as: UInt32.self)
+                let stamp = unsafe bytes.load(fromByteOffset: FlowOffset.stamps + index * 4, as: UInt32.self)
+                let time = stamp & ~UInt32(VNE_FLOW_INCOMING)
+                let age = now &- time
+                guard let remote = IPAddress.present(remote), Int32(bitPattern: time &- floor) > 0,
+                    age < UInt32(VNE_FLOW_TIMEOUT)
+                else { continue }
+                flows.append(
+                    RecordedFlow(
+                        remote: remote, remotePort: UInt16(truncatingIfNeeded: ports >> 16),
+                        localPort: UInt16(truncatingIfNeeded: ports),
+                        incoming: stamp & UInt32(VNE_FLOW_INCOMING) != 0, idle: FlowClock.milliseconds(of: age)))
             }
         }
         return flows.sorted { ($0.idle, $0.remote, $0.remotePort) < ($1.idle, $1.remote, $1.remotePort) }

@@ -38,6 +38,8 @@ extension Instance {
             memory.openFlows(after: FlowClock.now &+ 1)
         }
         try removeStrayEgress()
+        // Interfaces that came since.
+        if BPFFileSystem.exists(directory.interfaces) { _ = try steer() }
     }
 
     /// The published policy file's text and name, and how often one was published; nil before the first time.
@@ -49,11 +51,12 @@ extension Instance {
     /// What the published policy has an environment of this name do, found without reading its text.
     public func environment(named name: String) throws(BPFError) -> PublishedEnvironment? {
         guard let environment = try publishedImage()?.environment(named: name) else { return nil }
-        return PublishedEnvironment(id: environment.id, needsEgress: environment.needsEgress)
+        return PublishedEnvironment(
+            id: environment.id, needsEgress: environment.needsEgress, families: environment.families)
     }
 
     /// Which environment the published policy gives the address to, found without reading its text.
-    public func owner(of address: IPv4Address) throws(BPFError) -> PublishedOwner {
+    public func owner(of address: IPAddress) throws(BPFError) -> PublishedOwner {
         guard let image = try publishedImage() else { return .noPolicy }
         return switch try image.owner(of: address) {
         case .unassigned: .unassigned

@@ -1,5 +1,5 @@
 internal import Glibc
-public import PolicyModel
+internal import PolicyModel
 internal import VNEPrograms
 
 /// An instance of the isolator in the kernel: its pinned maps and programs, held under its lock.
@@ -24,11 +24,6 @@ public final class Instance {
     public let access: Access
     /// The network namespace that it serves, by its `SO_NETNS_COOKIE`.
     public let networkNamespace: UInt64
-
-    /// The IPv6 address, 16 bytes in network order, that a bind of `::` with `IPV6_V6ONLY` is given for an application
-    /// address, and on which nothing is received. All zero by default: such a socket then stays on the wildcard, where
-    /// the ingress hook drops what comes.
-    public var placeholder: (IPv4Address) -> [UInt8] = { _ in [UInt8](repeating: 0, count: 16) }
 
     let directory: PinDirectory
     let lock: Descriptor

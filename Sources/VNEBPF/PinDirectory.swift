@@ -4,6 +4,7 @@ internal import Glibc
 ///
 ///     /sys/fs/bpf/vne/maps/policy           the maps, by name
 ///     /sys/fs/bpf/vne/programs/vne_connect4 the programs, by name
+///     /sys/fs/bpf/vne/interfaces/1          what steers on an interface, by its index
 ///
 /// What is attached to an application's cgroup is held by the cgroup, and has no pin.
 struct PinDirectory {
@@ -30,12 +31,15 @@ struct PinDirectory {
 
     var maps: String { path + "/maps" }
     var programs: String { path + "/programs" }
+    /// Links to interfaces, by index; there while an application has both families.
+    var interfaces: String { path + "/interfaces" }
     /// Where an upgrade pins the new programs, and keeps the old ones while it swaps the two.
     var newPrograms: String { path + "/programs:new" }
     var oldPrograms: String { path + "/programs:old" }
 
     func map(_ map: PinnedMap) -> String { "\(maps)/\(map.rawValue)" }
-    func program(_ hook: CgroupHook) -> String { "\(programs)/\(hook.programName)" }
+    func program(_ hook: CgroupHook) -> String { program(named: hook.programName) }
+    func program(named name: String) -> String { "\(programs)/\(name)" }
 
     /// Letters, digits, `-` and `_`, at most 63 bytes. The BPF file system reserves dots.
     private static func isName(_ text: String) -> Bool {

@@ -6,10 +6,30 @@ struct PermitTable {
     /// The bits of one `struct vne_permit`, without its reserved word.
     struct Slot: Hashable {
         var from: UInt32
-        var to: UInt32
+        /// An address, or the other environment's id as one.
+        var to: IPAddress
         var rules: UInt32
 
-        static let free = Slot(from: 0, to: 0, rules: 0)
+        static let free = Slot(from: 0, to: IPAddress(rawValue: 0), rules: 0)
+
+        /// A permit from an environment to all of another one, or to one address of it.
+        init(from id: UInt32, to target: PolicyImageReader.PermitTarget, rules: UInt32 = 0) {
+            self.rules = rules
+            switch target {
+            case .environment(let other):
+                (from, to) = (UInt32(VNE_PERMIT_TO_ENVIRONMENT) | id, IPAddress(rawValue: UInt128(other)))
+            case .address(let address): (from, to) = (UInt32(VNE_PERMIT_TO_ADDRESS) | id, address)
+            }
+        }
+
+        private init(from: UInt32, to: IPAddress, rules: UInt32) {
+            self.from = from
+            self.to = to
+            self.rules = rules
+        }
+
+        /// Where the search for it starts, before the mask.
+        var hash: UInt32 { vne_permit_hash(from, to.layout) }
     }
 
     /// A power of two, and at least a page of them.
@@ -33,7 +53,7 @@ struct PermitTable {
         var slots = [Slot](repeating: .free, count: size)
         let mask = UInt32(size - 1)
         for permit in permits {
-            let start = vne_permit_hash(permit.from, permit.to)
+            let start = permit.hash
             let place = (0..<UInt32(VNE_PERMIT_PROBES)).lazy.map { Int((start &+ $0) & mask) }
                 .first { slots[$0].from == 0 }
             guard let place else { return nil }
@@ -44,12 +64,12 @@ struct PermitTable {
 }
 
 extension PolicyImage.Builder {
-    /// Compiles the permits of all environments. Those between the same two are one; one to an application that has no
-    /// address yet covers nothing, as in the model.
+    /// Compiles the permits of all environments. Those between the same two are one; one to an application is one to
+    /// each of its addresses, and covers nothing while that has none, as in the model.
     mutating func permitTable() throws(PolicyImageError) -> PermitTable {
-        var addresses: [String: IPv4Address] = [:]
+        var addresses: [String: [IPAddress]] = [:]
         for application in policy.applications {
-            addresses[application.name] = application.address
+            addresses[application.name] = application.addresses?.all
         }
         var permits: [PermitTable.Slot] = []
         for environment in policy.environments {
@@ -60,16 +80,17 @@ extension PolicyImage.Builder {
                 guard let other = ids[permit.environment] else {
                     throw error(.unknownEnvironment(permit.environment), line: permit.line)
                 }
-                var pair = PermitTable.Slot(from: VNE_PERMIT_TO_ENVIRONMENT | from, to: other, rules: 0)
+                var targets = [PolicyImageReader.PermitTarget.environment(other)]
                 if let application = permit.application {
-                    guard let address = addresses[application] else { continue }
-                    pair = PermitTable.Slot(from: VNE_PERMIT_TO_ADDRESS | from, to: address.rawValue, rules: 0)
+                    targets = addresses[application, default: []].map { .address($0) }
                 }
-                if pairs[pair] == nil { order.append(pair) }
-                for rule in permit.ports {
-                    pairs[pair, default: (.none, permit.line)].traffic.insert(rule)
+                for pair in targets.map({ PermitTable.Slot(from: from, to: $0) }) {
+                    if pairs[pair] == nil { order.append(pair) }
+                    for rule in permit.ports {
+                        pairs[pair, default: (.none, permit.line)].traffic.insert(rule)
+                    }
+                    pairs[pair]?.line = permit.line
                 }
-                pairs[pair]?.line = permit.line
             }
             for pair in order {
                 guard let (traffic, line) = pairs[pair] else { continue }

@@ -58,8 +58,11 @@ extension PolicyImage {
         var words: [UInt32] = []
         var header = vne_image_header()
         var rules = RuleTable()
+        var compares = CompareTable()
         /// Tables of remote policies that were compiled already.
-        var remoteTables: [RemotePolicy: AddressEntry] = [:]
+        var remoteTables: [RemoteKey: AddressEntry] = [:]
+        /// Pages of IPv6 trees that are there already, by the hash of their words.
+        var treePages: [Int: [UInt32]] = [:]
 
         /// 1 GiB of kernel memory: a million single addresses, each in a /24 of its own.
         static let mostPages = 1 << 20
@@ -99,6 +102,7 @@ extension PolicyImage {
             _ = addPage(filledWith: 0)
             try addEnvironments()
             try paintOwners()
+            addCompares()
             addNames()
             addPermits(try permitTable())
             addRules()
@@ -140,10 +144,17 @@ extension PolicyImage {
             if environment.linkLocal { record.flags |= UInt32(VNE_ENVIRONMENT_LINK_LOCAL) }
             if environment.mode == .audit { record.flags |= UInt32(VNE_ENVIRONMENT_AUDIT) }
             if environment.needsEgress { record.flags |= UInt32(VNE_ENVIRONMENT_STRICT) }
-            if environment.addresses.count == 1, let prefix = environment.addresses.first {
-                record.flags |= UInt32(VNE_ENVIRONMENT_ONE_PREFIX)
-                record.own_network = prefix.network.rawValue
-                record.own_mask = prefix.mask
+            let ipv4 = environment.addresses.filter { $0.family == .ipv4 }
+            if let prefix = ipv4.first {
+                if ipv4.count == 1 { record.flags |= UInt32(VNE_ENVIRONMENT_ONE_PREFIX4) }
+                record.own4_network = UInt32(truncatingIfNeeded: prefix.network.rawValue)
+                record.own4_mask = UInt32(truncatingIfNeeded: prefix.mask)
+            }
+            let ipv6 = environment.addresses.filter { $0.family == .ipv6 }
+            if let prefix = ipv6.first {
+                if ipv6.count == 1 { record.flags |= UInt32(VNE_ENVIRONMENT_ONE_PREFIX6) }
+                record.own6_network = prefix.network.layout
+                record.own6_mask = IPAddress(rawValue: prefix.mask).layout
             }
             for transport in environment.protocols {
                 switch transport {
@@ -152,8 +163,10 @@ extension PolicyImage {
                 case .ping: record.protocols |= UInt32(VNE_PROTOCOL_PING)
                 }
             }
-            record.remote_in = try remoteEntry(environment.remoteIn).rawValue
-            record.remote_out = try remoteEntry(environment.remoteOut).rawValue
+            record.remote_in4 = try remoteEntry(environment.remoteIn, .ipv4).rawValue
+            record.remote_in6 = try remoteEntry(environment.remoteIn, .ipv6).rawValue
+            record.remote_out4 = try remoteEntry(environment.remoteOut, .ipv4).rawValue
+            record.remote_out6 = try remoteEntry(environment.remoteOut, .ipv6).rawValue
             guard FixedText.write(environment.name, to: &record.name) else {
                 throw error(.longName(environment.name, most: Int(VNE_NAME_MAX)), line: environment.line)
             }
@@ -170,26 +183,46 @@ extension PolicyImage {
             for (index, entry) in sorted.enumerated() { words[start + index] = entry.id }
         }
 
+        private mutating func addCompares() {
+            header.compare_page = addPages(for: compares.compares.count, of: MemoryLayout<vne_compare>.stride)
+            let records = compares.compares.map { compare in
+                var record = vne_compare()
+                record.network = IPAddress(rawValue: compare.block.first).layout
+                record.mask = IPAddress(rawValue: compare.block.mask).layout
+                record.matched = compare.matched.rawValue
+                record.otherwise = compare.otherwise.rawValue
+                return record
+            }
+            store(records, atPage: header.compare_page)
+        }
+
         private mutating func addPermits(_ table: PermitTable) {
             header.permit_mask = UInt32(table.slots.count - 1)
             header.permit_page = addPages(for: table.slots.count, of: MemoryLayout<vne_permit>.stride)
-            var word = Int(header.permit_page) * Int(VNE_PAGE_WORDS)
-            for slot in table.slots {
-                words[word] = slot.from
-                words[word + 1] = slot.to
-                words[word + 2] = slot.rules
-                word += MemoryLayout<vne_permit>.stride / MemoryLayout<UInt32>.size
+            let records = table.slots.map { slot in
+                var record = vne_permit()
+                record.from = slot.from
+                record.to = slot.to.layout
+                record.rules = slot.rules
+                return record
             }
+            store(records, atPage: header.permit_page)
         }
 
         private mutating func addRules() {
             header.rule_count = UInt32(rules.rules.count)
             header.rule_page = addPages(for: rules.rules.count, of: MemoryLayout<vne_rule>.stride)
-            var word = Int(header.rule_page) * Int(VNE_PAGE_WORDS)
-            for rule in rules.rules {
-                words[word] = rule.match
-                words[word + 1] = rule.ports
-                word += 2
+            store(rules.rules.map { vne_rule(match: $0.match, ports: $0.ports) }, atPage: header.rule_page)
+        }
+
+        /// Writes records one after the other; none crosses the end of a page, as their sizes divide it.
+        private mutating func store<Record: BitwiseCopyable>(_ records: [Record], atPage page: UInt32) {
+            let start = Int(page) * Int(VNE_PAGE_SIZE)
+            unsafe words.withUnsafeMutableBytes { bytes in
+                for (index, record) in records.enumerated() {
+                    unsafe bytes.storeBytes(
+                        of: record, toByteOffset: start + index * MemoryLayout<Record>.stride, as: Record.self)
+                }
             }
         }
 
@@ -216,10 +249,12 @@ extension PolicyImage {
                 throw error(.interfaces(count: interfaces.count, most: Int(VNE_INTERFACES_MAX)))
             }
             header.interface_count = UInt32(interfaces.count)
-            guard host.sharedServices.count <= Int(VNE_SHARED_MAX) else {
-                throw error(.sharedServices(count: host.sharedServices.count, most: Int(VNE_SHARED_MAX)))
+            var shared = policy.loopbackShared
+            for service in host.sharedServices where !shared.contains(service) { shared.append(service) }
+            guard shared.count <= Int(VNE_SHARED_MAX) else {
+                throw error(.sharedServices(count: shared.count, most: Int(VNE_SHARED_MAX)))
             }
-            header.shared_count = UInt32(host.sharedServices.count)
+            header.shared_count = UInt32(shared.count)
             // A longer name is cut: it is for messages only.
             var source = policy.source
             while !FixedText.write(source, to: &header.source) { source.removeLast() }
@@ -230,9 +265,10 @@ extension PolicyImage {
                         of: interface, toByteOffset: HeaderOffset.interfaces + index * MemoryLayout<UInt32>.size,
                         as: UInt32.self)
                 }
-                for (index, service) in host.sharedServices.enumerated() {
+                for (index, service) in shared.enumerated() {
                     unsafe bytes.storeBytes(
-                        of: vne_shared_service(address: service.address.rawValue, port: UInt32(service.port)),
+                        of: vne_shared_service(
+                            address: service.address.layout, port: UInt32(service.port), reserved: 0),
                         toByteOffset: HeaderOffset.shared + index * MemoryLayout<vne_shared_service>.stride,
                         as: vne_shared_service.self)
                 }

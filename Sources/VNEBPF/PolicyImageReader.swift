@@ -5,7 +5,7 @@ internal import VNEPrograms
 /// may do. Whatever can't be read throws; nothing is guessed.
 public struct PolicyImageReader {
     private let page: (UInt32) throws(BPFError) -> [UInt32]?
-    private let header: vne_image_header
+    let header: vne_image_header
 
     /// Reads the header and refuses what is no image of this version.
     /// - Parameter page: the 256 words of the page with a number; nil if there is none.
@@ -49,7 +49,7 @@ public struct PolicyImageReader {
     public var sharedServices: [SharedService] {
         unsafe withUnsafeBytes(of: header.shared) { bytes in
             unsafe bytes.bindMemory(to: vne_shared_service.self).prefix(Int(header.shared_count)).map {
-                SharedService(address: IPv4Address(rawValue: $0.address), port: UInt16(truncatingIfNeeded: $0.port))
+                SharedService(address: IPAddress($0.address), port: UInt16(truncatingIfNeeded: $0.port))
             }
         }
     }
@@ -66,83 +66,6 @@ public struct PolicyImageReader {
             number += 1
         }
         return String(decoding: bytes, as: UTF8.self)
-    }
-
-    // MARK: - Addresses
-
-    /// What an address is.
-    public enum AddressOwner: Hashable, Sendable {
-        case remote, host, loopback, linkLocal, multicast, broadcast
-        /// Inside the address space, in no environment.
-        case unassigned
-        /// In the environment with this id; `reserved` where the policy gives it to an application by name.
-        case environment(UInt32, reserved: Bool)
-    }
-
-    /// What the owner table says of an address.
-    public func owner(of address: IPv4Address) throws(BPFError) -> AddressOwner {
-        var entry = AddressEntry(VNE_ENTRY_TABLE, header.owner_page + address.rawValue >> 24)
-        for shift in [UInt32(16), 8, 0] { entry = try step(entry, address.rawValue >> shift) }
-        return try owner(of: entry)
-    }
-
-    /// A run of addresses that are all the same.
-    public struct OwnedRange: Hashable, Sendable {
-        /// The first and the last address.
-        public var addresses: ClosedRange<IPv4Address>
-        /// What they are.
-        public var owner: AddressOwner
-    }
-
-    /// The whole owner table as runs of addresses, ascending, neighbours that are the same as one. Remote addresses are
-    /// left out.
-    public func ownedRanges() throws(BPFError) -> [OwnedRange] {
-        var ranges: [OwnedRange] = []
-        var run: (entry: AddressEntry, first: UInt32)?
-        func finish(before next: UInt64) throws(BPFError) {
-            guard let run, run.entry.kind != VNE_ENTRY_REMOTE else { return }
-            let last = IPv4Address(rawValue: UInt32(next - 1))
-            ranges.append(
-                OwnedRange(addresses: IPv4Address(rawValue: run.first)...last, owner: try owner(of: run.entry)))
-        }
-        func walk(page number: UInt32, from start: UInt32, shift: UInt32) throws(BPFError) {
-            let words = try existingPage(number)
-            for (index, word) in words.enumerated() {
-                let entry = AddressEntry(rawValue: word)
-                let first = start | UInt32(index) << shift
-                if entry.kind == VNE_ENTRY_TABLE, shift > 0 {
-                    try walk(page: entry.index, from: first, shift: shift - 8)
-                } else if run?.entry != entry {
-                    try finish(before: UInt64(first))
-                    run = (entry, first)
-                }
-            }
-        }
-        for upper in 0..<UInt32(VNE_ROOT_PAGES) {
-            try walk(page: header.owner_page + upper, from: upper << 24, shift: 16)
-        }
-        try finish(before: 1 << 32)
-        return ranges
-    }
-
-    private func owner(of entry: AddressEntry) throws(BPFError) -> AddressOwner {
-        switch entry.kind {
-        case VNE_ENTRY_REMOTE: .remote
-        case VNE_ENTRY_HOST: .host
-        case VNE_ENTRY_LOOPBACK: .loopback
-        case VNE_ENTRY_LINK_LOCAL: .linkLocal
-        case VNE_ENTRY_MULTICAST: .multicast
-        case VNE_ENTRY_BROADCAST: .broadcast
-        case VNE_ENTRY_UNASSIGNED: .unassigned
-        case VNE_ENTRY_ENVIRONMENT: .environment(entry.index, reserved: false)
-        case VNE_ENTRY_RESERVED: .environment(entry.index, reserved: true)
-        default: throw .damagedImage("an address has the entry \(entry.rawValue)")
-        }
-    }
-
-    private func step(_ entry: AddressEntry, _ byte: UInt32) throws(BPFError) -> AddressEntry {
-        guard entry.kind == VNE_ENTRY_TABLE else { return entry }
-        return AddressEntry(rawValue: try existingPage(entry.index)[Int(byte & 0xff)])
     }
 
     // MARK: - Environments
@@ -163,17 +86,25 @@ public struct PolicyImageReader {
         public var needsEgress: Bool
         /// What its sockets may speak.
         public var protocols: Set<TransportProtocol>
-        /// The prefix, if it is the only one.
-        public var prefix: IPv4Prefix?
+        /// The families in which it has addresses.
+        public var families: Set<AddressFamily>
+        /// Of each family in which it is one prefix only, that.
+        public var prefixes: [AddressFamily: IPPrefix]
         /// Where new flows from remotes are looked up.
         public var remoteIn: RemoteTable
         /// Where new flows to remotes are looked up.
         public var remoteOut: RemoteTable
     }
 
-    /// The table of a remote policy in this image.
+    /// The tables of a remote policy in this image, one for each family.
     public struct RemoteTable: Hashable, Sendable {
-        let entry: AddressEntry
+        let ipv4: AddressEntry
+        let ipv6: AddressEntry
+
+        init(_ ipv4: UInt32, _ ipv6: UInt32) {
+            self.ipv4 = AddressEntry(rawValue: ipv4)
+            self.ipv6 = AddressEntry(rawValue: ipv6)
+        }
     }
 
     /// The environment with an id; nil if the id is unused.
@@ -188,19 +119,31 @@ public struct PolicyImageReader {
         if record.protocols & UInt32(VNE_PROTOCOL_TCP) != 0 { protocols.insert(.tcp) }
         if record.protocols & UInt32(VNE_PROTOCOL_UDP) != 0 { protocols.insert(.udp) }
         if record.protocols & UInt32(VNE_PROTOCOL_PING) != 0 { protocols.insert(.ping) }
-        var prefix: IPv4Prefix?
-        if record.flags & UInt32(VNE_ENVIRONMENT_ONE_PREFIX) != 0 {
-            prefix = IPv4Prefix(
-                holding: IPv4Address(rawValue: record.own_network), length: record.own_mask.nonzeroBitCount)
+        // The record has the first prefix of each family in which there is one; only then its mask is not zero.
+        var families: Set<AddressFamily> = []
+        var prefixes: [AddressFamily: IPPrefix] = [:]
+        if record.own4_mask != 0 {
+            families.insert(.ipv4)
+            if record.flags & UInt32(VNE_ENVIRONMENT_ONE_PREFIX4) != 0 {
+                let mask = IPAddress(rawValue: .prefixMask(96) | UInt128(record.own4_mask))
+                prefixes[.ipv4] = try prefix(
+                    .ipv4, network: IPAddress(ipv4: record.own4_network).layout, mask: mask.layout)
+            }
+        }
+        if IPAddress.present(record.own6_mask) != nil {
+            families.insert(.ipv6)
+            if record.flags & UInt32(VNE_ENVIRONMENT_ONE_PREFIX6) != 0 {
+                prefixes[.ipv6] = try prefix(.ipv6, network: record.own6_network, mask: record.own6_mask)
+            }
         }
         return EnvironmentRecord(
             id: id, name: FixedText.string(of: record.name),
             host: record.flags & UInt32(VNE_ENVIRONMENT_HOST) != 0,
             linkLocal: record.flags & UInt32(VNE_ENVIRONMENT_LINK_LOCAL) != 0,
             mode: record.flags & UInt32(VNE_ENVIRONMENT_AUDIT) != 0 ? .audit : .enforce,
-            needsEgress: record.flags & UInt32(VNE_ENVIRONMENT_STRICT) != 0, protocols: protocols, prefix: prefix,
-            remoteIn: RemoteTable(entry: AddressEntry(rawValue: record.remote_in)),
-            remoteOut: RemoteTable(entry: AddressEntry(rawValue: record.remote_out)))
+            needsEgress: record.flags & UInt32(VNE_ENVIRONMENT_STRICT) != 0, protocols: protocols,
+            families: families, prefixes: prefixes, remoteIn: RemoteTable(record.remote_in4, record.remote_in6),
+            remoteOut: RemoteTable(record.remote_out4, record.remote_out6))
     }
 
     /// The environment with a name, by binary search in the name index.
@@ -235,7 +178,7 @@ public struct PolicyImageReader {
         /// Every address of the environment with this id.
         case environment(UInt32)
         /// One address.
-        case address(IPv4Address)
+        case address(IPAddress)
     }
 
     /// A permit as the kernel's table has it.
@@ -250,15 +193,11 @@ public struct PolicyImageReader {
 
     /// Index of the first rule of the permit from an environment to a target; nil if there is none.
     public func permit(from id: UInt32, to target: PermitTarget) throws(BPFError) -> UInt32? {
-        let (from, to) =
-            switch target {
-            case .environment(let other): (VNE_PERMIT_TO_ENVIRONMENT | id, other)
-            case .address(let address): (VNE_PERMIT_TO_ADDRESS | id, address.rawValue)
-            }
-        let start = vne_permit_hash(from, to)
+        let wanted = PermitTable.Slot(from: id, to: target)
+        let start = wanted.hash
         for probe in 0..<UInt32(VNE_PERMIT_PROBES) {
             let slot: vne_permit = try record((start &+ probe) & header.permit_mask, ofPage: header.permit_page)
-            if slot.from == from, slot.to == to { return slot.rules }
+            if slot.from == wanted.from, IPAddress(slot.to) == wanted.to { return slot.rules }
             guard slot.from != 0 else { return nil }
         }
         return nil
@@ -266,7 +205,7 @@ public struct PolicyImageReader {
 
     /// Whether a permit of one environment covers a flow to an address of another one.
     public func permits(
-        from: UInt32, to: UInt32, at address: IPv4Address, _ transport: TransportProtocol, _ port: UInt16
+        from: UInt32, to: UInt32, at address: IPAddress, _ transport: TransportProtocol, _ port: UInt16
     ) throws(BPFError) -> Bool {
         for target in [PermitTarget.environment(to), .address(address)] {
             if let list = try permit(from: from, to: target), try allows(list, transport, port) { return true }
@@ -283,7 +222,7 @@ public struct PolicyImageReader {
             let from = slot.from & VNE_ENTRY_INDEX_MASK
             let target: PermitTarget =
                 slot.from & ~VNE_ENTRY_INDEX_MASK == VNE_PERMIT_TO_ADDRESS
-                ? .address(IPv4Address(rawValue: slot.to)) : .environment(slot.to)
+                ? .address(IPAddress(slot.to)) : .environment(UInt32(truncatingIfNeeded: slot.to.low))
             permits.append(PermitRecord(from: from, to: target, list: slot.rules))
         }
         return permits
@@ -326,17 +265,16 @@ public struct PolicyImageReader {
 
     /// Whether a remote policy allows a new flow with a peer at this address.
     public func allows(
-        _ table: RemoteTable, _ address: IPv4Address, _ transport: TransportProtocol, _ port: UInt16
+        _ table: RemoteTable, _ address: IPAddress, _ transport: TransportProtocol, _ port: UInt16
     ) throws(BPFError) -> Bool {
-        var entry = table.entry
-        for shift in [UInt32(24), 16, 8, 0] { entry = try step(entry, address.rawValue >> shift) }
+        let entry = try leaf(under: address.family == .ipv4 ? table.ipv4 : table.ipv6, of: address)
         guard entry.kind == VNE_ENTRY_RULES else { return false }
         return try allows(entry.index, transport, port)
     }
 
     // MARK: - Pages
 
-    private func existingPage(_ number: UInt32) throws(BPFError) -> [UInt32] {
+    func existingPage(_ number: UInt32) throws(BPFError) -> [UInt32] {
         guard let words = try page(number), words.count == Int(VNE_PAGE_WORDS) else {
             throw .damagedImage("it has no page \(number)")
         }
@@ -344,7 +282,7 @@ public struct PolicyImageReader {
     }
 
     /// The record with this index in a table of pages that hold whole records only.
-    private func record<Record: BitwiseCopyable>(_ index: UInt32, ofPage first: UInt32) throws(BPFError) -> Record {
+    func record<Record: BitwiseCopyable>(_ index: UInt32, ofPage first: UInt32) throws(BPFError) -> Record {
         let perPage = UInt32(Int(VNE_PAGE_SIZE) / MemoryLayout<Record>.stride)
         let words = try existingPage(first + index / perPage)
         let offset = Int(index % perPage) * MemoryLayout<Record>.stride

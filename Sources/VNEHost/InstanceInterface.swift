@@ -6,12 +6,15 @@ internal import PolicyModel
 final class InstanceInterface {
     /// The dummy's name: the instance's with a 0 after it, as in `vne0`.
     let name: String
+    /// Where the IPv6 halves of the instance's private loopbacks lie.
+    private let loopbacks: IPPrefix
     private let rtnetlink: Rtnetlink
     /// What was found or made, for the next call.
     private var known: NetworkLink?
 
     init(instance: String, rtnetlink: Rtnetlink) {
         self.name = Self.name(for: instance)
+        self.loopbacks = .privateLoopbacks(of: instance)
         self.rtnetlink = rtnetlink
     }
 
@@ -26,33 +29,96 @@ final class InstanceInterface {
         return "vne-" + String(repeating: "0", count: 8 - hash.count) + hash
     }
 
-    /// Adds an address as /32 or /128 and returns the kernel's answer.
-    func add(_ bytes: [UInt8]) throws(HostError) -> NetlinkSession.Answer {
-        let link = try ready()
-        let answer = try rtnetlink.addAddress(bytes, to: link, label: link.kind == nil ? label : nil)
-        guard answer.code == ENODEV else { return answer }
-        // Another command removed the dummy since it was looked up.
-        known = nil
-        let again = try ready()
-        return try rtnetlink.addAddress(bytes, to: again, label: again.kind == nil ? label : nil)
+    /// What came of adding an address.
+    enum Addition {
+        case added
+        /// It was there already.
+        case present
+        /// It is an IPv6 address, and the host has no IPv6; the error says what would help.
+        case withoutIPv6(HostError)
+    }
+
+    /// Adds an address as /32 or /128. When it is there, packets for it are delivered.
+    func add(_ address: IPAddress) throws(HostError) -> Addition {
+        var link = try ready()
+        var answer = try request(address, on: link)
+        if answer.code == ENODEV {
+            // Another command removed the dummy since it was looked up.
+            known = nil
+            link = try ready()
+            answer = try request(address, on: link)
+        }
+        if address.family == .ipv6, let error = Self.absenceOfIPv6(answer, address, link) {
+            // The dummy may have been made for this address.
+            if link.kind == "dummy" { try removeIfUnused(link) }
+            return .withoutIPv6(error)
+        }
+        let isPresent = answer.code == EEXIST
+        if !isPresent { try rtnetlink.check(answer, "add the address", "\(address)") }
+        guard address.family == .ipv6 else { return isPresent ? .present : .added }
+        do throws(HostError) {
+            try awaitDelivery(to: address)
+        } catch {
+            // Nobody is told of an address that failed, so nobody would take it away.
+            if !isPresent { try remove(address) }
+            throw error
+        }
+        return isPresent ? .present : .added
+    }
+
+    private func request(_ address: IPAddress, on link: NetworkLink) throws(HostError) -> NetlinkSession.Answer {
+        try rtnetlink.addAddress(address, to: link, label: link.kind == nil ? label : nil)
+    }
+
+    /// The error for a host without IPv6; nil if the kernel's answer is about something else.
+    private static func absenceOfIPv6(
+        _ answer: NetlinkSession.Answer, _ address: IPAddress, _ link: NetworkLink
+    ) -> HostError? {
+        let cure: String
+        switch answer.code {
+        case EACCES:
+            let setting = "net.ipv6.conf.\(link.name).disable_ipv6"
+            // A dummy that is made anew takes the namespace's default.
+            let settings = link.kind == "dummy" ? "\(setting) and net.ipv6.conf.default.disable_ipv6" : setting
+            cure = "IPv6 is disabled on \(link.name). Set \(settings) to 0"
+        case EOPNOTSUPP, EAFNOSUPPORT:
+            cure = "This kernel runs without IPv6. Load its module ipv6, or boot without ipv6.disable=1"
+        default: return nil
+        }
+        return .unsupported(
+            "add the address", "\(address)", code: answer.code,
+            hint: cure + ", or give the application an IPv4 address only.")
+    }
+
+    /// Waits until an IPv6 address is routed as a local one.
+    ///
+    /// The kernel adds the address at once, so that it can be bound to, and its route from a work queue. A packet that is
+    /// sent to it in between goes wherever another route leads.
+    private func awaitDelivery(to address: IPAddress) throws(HostError) {
+        var pause: UInt32 = 20
+        while !(try rtnetlink.isLocal(address)) {
+            guard pause < 1_000_000 else {
+                throw HostError(
+                    .failed, "add the address", "\(address)",
+                    hint: "Its packets are not delivered here. A rule of ip -6 rule may come before the table “local”.")
+            }
+            usleep(pause)
+            pause *= 2
+        }
     }
 
     /// Removes an address wherever the instance may have put it, and the dummy with its last address.
     ///
     /// Both interfaces are looked at: `dummy` may have become available after the address went to `lo`.
-    func remove(_ bytes: [UInt8], subject: String) throws(HostError) {
+    func remove(_ address: IPAddress) throws(HostError) {
         known = nil
         if let dummy = try dummy() {
-            let removed = try rtnetlink.removeAddress(bytes, from: dummy, subject: subject)
+            let removed = try rtnetlink.removeAddress(address, from: dummy)
             try removeIfUnused(dummy)
             if removed { return }
         }
         guard let loopback = try rtnetlink.link(named: "lo") else { return }
-        _ = try rtnetlink.removeAddress(bytes, from: loopback, subject: subject)
-    }
-
-    func check(_ answer: NetlinkSession.Answer, _ operation: String, _ subject: String) throws(HostError) {
-        try rtnetlink.check(answer, operation, subject)
+        _ = try rtnetlink.removeAddress(address, from: loopback)
     }
 
     /// Marks the instance's addresses on `lo`; 15 bytes at most, as every label.
@@ -84,7 +150,8 @@ final class InstanceInterface {
     private func prefersDummy() throws(HostError) -> Bool {
         if unsafe access("/sys/module/dummy", F_OK) == 0 { return true }
         let label = label
-        return !(try rtnetlink.addresses(family: AF_INET).contains { $0.label == label })
+        // Only IPv4 has labels; but every application has a private loopback, too.
+        return !(try rtnetlink.addresses().contains { $0.label == label || loopbacks.contains($0.address) })
     }
 
     private func dummy() throws(HostError) -> NetworkLink? {
@@ -98,14 +165,12 @@ final class InstanceInterface {
     }
 
     private func removeIfUnused(_ dummy: NetworkLink) throws(HostError) {
-        for family in [AF_INET, AF_INET6] {
-            // The link-local address comes with the interface and counts for nothing.
-            let used = try rtnetlink.addresses(family: family).contains { address in
-                address.link == dummy.index
-                    && !(address.bytes.starts(with: [0xfe, 0x80]) && address.family == AF_INET6)
-            }
-            if used { return }
+        // The link-local address comes with the interface and counts for nothing.
+        let isUsed = try rtnetlink.addresses().contains { entry in
+            entry.link == dummy.index && !IPPrefix.linkLocal6.contains(entry.address)
         }
+        guard !isUsed else { return }
+        known = nil
         try rtnetlink.removeLink(dummy)
     }
 }

@@ -5,47 +5,58 @@ internal import Glibc
 
 /// Addresses, by rtnetlink.
 extension LinuxHost {
-    /// Adds a /32 to the instance's interface, which is made where it can be; false if it was there already.
+    /// Adds a /32 or /128 to the instance's interface, which is made where it can be; false if it was there already. It
+    /// can be used at once, and nobody picks it as a source unasked.
     ///
     /// The interface is a dummy of the instance's own, `vne0` for `vne`, or `lo` where the kernel has no dummies.
-    public func addAddress(_ address: IPv4Address) throws(HostError) -> Bool {
-        let interface = try interface()
-        let answer = try interface.add(address.networkBytes)
-        guard answer.code != EEXIST else { return false }
-        try interface.check(answer, "add the address", "\(address)")
-        return true
-    }
-
-    /// Removes a /32 from the instance's interface; nothing if it is not there. A dummy goes with its last address.
-    public func removeAddress(_ address: IPv4Address) throws(HostError) {
-        try interface().remove(address.networkBytes, subject: "\(address)")
-    }
-
-    /// Which address has to be shown to be free before it is used: addresses on any interface of the namespace.
-    public func interfaceAddresses() throws(HostError) -> Set<IPv4Address> {
-        Set(try rtnetlink().addresses(family: AF_INET).compactMap { IPv4Address(networkBytes: $0.bytes) })
-    }
-
-    /// The host's other addresses, broadcasts, loopback resolvers and the indexes of the named interfaces.
-    /// - Parameter excluding: application addresses, which are not the host's.
-    public func view(interfaces: [String], excluding: Set<IPv4Address>) throws(HostError) -> HostView {
-        var view = HostView()
-        for entry in try rtnetlink().addresses(family: AF_INET) {
-            guard let address = IPv4Address(networkBytes: entry.bytes), address.rawValue >> 24 != 127 else { continue }
-            if !excluding.contains(address) { view.addresses.insert(address) }
-            if let broadcast = entry.broadcast.flatMap({ IPv4Address(networkBytes: $0) }) {
-                view.broadcasts.insert(broadcast)
-            }
-            // The kernel routes a network's last address as a broadcast also where the interface has none set.
-            if entry.prefixLength < 31, let network = IPv4Address(networkBytes: entry.prefixBytes) {
-                view.broadcasts.insert(IPv4Prefix(holding: network, length: Int(entry.prefixLength)).last)
-            }
+    public func addAddress(_ address: IPAddress) throws(HostError) -> Bool {
+        switch try interface().add(address) {
+        case .added: return true
+        case .present: return false
+        case .withoutIPv6(let error): throw error
         }
+    }
+
+    /// Removes a /32 or /128 from the instance's interface; nothing if it is not there. A dummy goes with its last
+    /// address.
+    public func removeAddress(_ address: IPAddress) throws(HostError) {
+        try interface().remove(address)
+    }
+
+    /// Which address has to be shown to be free before it is used: those of both families on any interface of the
+    /// namespace, application addresses and private loopbacks included.
+    public func interfaceAddresses() throws(HostError) -> Set<IPAddress> {
+        Set(try rtnetlink().addresses().map(\.address))
+    }
+
+    /// The host's other addresses of both families, its broadcasts, its loopback resolvers and the indexes of the named
+    /// interfaces.
+    ///
+    /// Loopback, IPv6's link-local addresses, which are judged as such, and the private loopbacks of every instance are
+    /// not among them.
+    /// - Parameter excluding: application addresses, which are not the host's.
+    public func view(interfaces: [String], excluding: Set<IPAddress>) throws(HostError) -> HostView {
+        var view = HostView()
+        for entry in try rtnetlink().addresses() where !Self.isSpecial(entry.address) {
+            if !excluding.contains(entry.address) { view.addresses.insert(entry.address) }
+            guard entry.prefix.family == .ipv4 else { continue }
+            if let broadcast = entry.broadcast { view.broadcasts.insert(broadcast) }
+            // The kernel routes a network's last address as a broadcast also where the interface has none set.
+            if entry.prefix.length < 31 { view.broadcasts.insert(entry.prefix.last) }
+        }
+        // A router answers on the first address of its networks too (RFC 4291, 2.6.1), and no interface shows it.
+        let anycast = try rtnetlink().anycastAddresses().filter { !Self.isSpecial($0) && !excluding.contains($0) }
+        view.addresses.formUnion(anycast)
         for name in interfaces {
             if let link = try rtnetlink().link(named: name) { view.interfaces[name] = link.index }
         }
         view.sharedServices = try sharedServices()
         return view
+    }
+
+    /// Whether an address of an interface is something else than the host's.
+    private static func isSpecial(_ address: IPAddress) -> Bool {
+        address.isLoopback || IPPrefix.linkLocal6.contains(address) || IPPrefix.privateLoopbacks.contains(address)
     }
 
     /// The resolvers on loopback. A host without the file has none; an unreadable one is an error.
@@ -59,15 +70,14 @@ extension LinuxHost {
     }
 }
 
-extension IPv4Address {
-    /// The address in network byte order.
-    var networkBytes: [UInt8] {
-        [UInt8(rawValue >> 24), UInt8(rawValue >> 16 & 255), UInt8(rawValue >> 8 & 255), UInt8(rawValue & 255)]
+extension IPAddress {
+    /// Whether it is in 127.0.0.0/8, or ::1.
+    var isLoopback: Bool {
+        ipv4.map { $0 >> 24 == 127 } ?? (rawValue == 1)
     }
+}
 
-    /// From four bytes in network byte order.
-    init?(networkBytes bytes: [UInt8]) {
-        guard bytes.count == 4 else { return nil }
-        self.init(rawValue: bytes.reduce(0) { $0 << 8 | UInt32($1) })
-    }
+extension IPPrefix {
+    /// fe80::/10.
+    static let linkLocal6 = IPPrefix(holding: IPAddress(high: 0xfe80_0000_0000_0000, low: 0), length: 10)
 }

@@ -2,8 +2,9 @@ internal import PolicyModel
 
 /// The name servers of a resolv.conf(5) that programs of this host ask.
 struct ResolverConfiguration: Hashable {
-    /// Those that are IPv4, in the order of the file. As the C library does, only the first three lines count.
-    var nameservers: [IPv4Address]
+    /// Their addresses, in the order of the file. As the C library does, only the first three lines count. One with a
+    /// zone is left out: it is no loopback address.
+    var nameservers: [IPAddress]
 
     /// Reads the text of a resolv.conf.
     init(parsing text: String) {
@@ -14,13 +15,13 @@ struct ResolverConfiguration: Hashable {
             guard rest.first == " " || rest.first == "\t" else { return nil }
             return rest.split(whereSeparator: { $0 == " " || $0 == "\t" }).first
         }
-        nameservers = servers.prefix(3).compactMap { IPv4Address($0) }
+        nameservers = servers.prefix(3).compactMap { IPAddress($0) }
     }
 
     /// Port 53 of those on loopback: what stays shared between applications. Each once.
     var sharedServices: [SharedService] {
         var services: [SharedService] = []
-        for server in nameservers where server.rawValue >> 24 == 127 {
+        for server in nameservers where server.isLoopback {
             let service = SharedService(address: server, port: 53)
             if !services.contains(service) { services.append(service) }
         }

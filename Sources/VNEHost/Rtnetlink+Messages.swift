@@ -1,5 +1,6 @@
 internal import CLinux
 internal import Glibc
+internal import PolicyModel
 
 /// The requests, as pure values.
 extension Rtnetlink {
@@ -37,18 +38,19 @@ extension Rtnetlink {
     /// RTM_NEWADDR of a /32 or /128 that nobody picks as a source unasked.
     ///
     /// IPv6: `preferred_lft 0` makes it deprecated, the last choice of RFC 6724; no duplicate address detection, so that
-    /// it can be bound to at once. IPv4 ignores deprecation, but an interface without an address of its own borrows one
-    /// of global scope from another interface, and never one of link scope.
-    static func addAddressRequest(_ bytes: [UInt8], to link: UInt32, label: String?) -> NetlinkMessage {
+    /// it can be bound to at once; and no route but the local one. IPv4 ignores deprecation, but an interface without an
+    /// address of its own borrows one of global scope from another interface, and never one of link scope.
+    static func addAddressRequest(_ address: IPAddress, to link: UInt32, label: String?) -> NetlinkMessage {
+        let bytes = address.networkBytes
+        let isIPv4 = address.family == .ipv4
         var message = NetlinkMessage(type: Int(RTM_NEWADDR), flags: NLM_F_ACK | NLM_F_CREATE | NLM_F_EXCL)
-        let isIPv4 = bytes.count == 4
         message.append(
-            addressHeader(
-                bytes, link: link, flags: isIPv4 ? 0 : UInt8(IFA_F_NODAD),
-                scope: isIPv4 ? UInt8(RT_SCOPE_LINK.rawValue) : UInt8(RT_SCOPE_UNIVERSE.rawValue)))
+            addressHeader(address, link: link, scope: UInt8((isIPv4 ? RT_SCOPE_LINK : RT_SCOPE_UNIVERSE).rawValue)))
         message.attribute(Int(IFA_LOCAL), bytes)
         message.attribute(Int(IFA_ADDRESS), bytes)
         if let label, isIPv4 { message.attribute(Int(IFA_LABEL), string: label) }
+        // The header has room for the lower eight flags only.
+        if !isIPv4 { message.attribute(Int(IFA_FLAGS), UInt32(IFA_F_NODAD | IFA_F_NOPREFIXROUTE).nativeBytes) }
         // struct ifa_cacheinfo: preferred and valid lifetime, and two stamps that the kernel writes.
         message.attribute(
             Int(IFA_CACHEINFO),
@@ -57,17 +59,37 @@ extension Rtnetlink {
     }
 
     /// RTM_DELADDR of a /32 or /128.
-    static func removeAddressRequest(_ bytes: [UInt8], from link: UInt32) -> NetlinkMessage {
+    static func removeAddressRequest(_ address: IPAddress, from link: UInt32) -> NetlinkMessage {
         var message = NetlinkMessage(type: Int(RTM_DELADDR), flags: NLM_F_ACK)
-        message.append(addressHeader(bytes, link: link))
-        message.attribute(Int(IFA_LOCAL), bytes)
-        message.attribute(Int(IFA_ADDRESS), bytes)
+        message.append(addressHeader(address, link: link))
+        message.attribute(Int(IFA_LOCAL), address.networkBytes)
+        message.attribute(Int(IFA_ADDRESS), address.networkBytes)
         return message
     }
 
-    /// RTM_GETADDR: a dump of a family.
-    static func addressesRequest(family: Int32) -> NetlinkMessage {
-        var message = NetlinkMessage(type: Int(RTM_GETADDR), flags: NLM_F_DUMP)
+    /// RTM_GETADDR: a dump of every family that the kernel has.
+    static func addressesRequest() -> NetlinkMessage {
+        dumpRequest(Int(RTM_GETADDR), family: AF_UNSPEC)
+    }
+
+    /// RTM_GETANYCAST: a dump of IPv6's.
+    static func anycastAddressesRequest() -> NetlinkMessage {
+        dumpRequest(Int(RTM_GETANYCAST), family: AF_INET6)
+    }
+
+    /// RTM_GETROUTE: where a packet for this address would go.
+    static func routeRequest(to address: IPAddress) -> NetlinkMessage {
+        var message = NetlinkMessage(type: Int(RTM_GETROUTE), flags: NLM_F_ACK)
+        // struct rtmsg: family, length of the destination, and eight bytes and flags that say nothing.
+        message.append([number(of: address.family), UInt8(address.networkBytes.count * 8)])
+        message.append([UInt8](repeating: 0, count: 10))
+        message.attribute(Int(RTA_DST.rawValue), address.networkBytes)
+        return message
+    }
+
+    /// struct ifaddrmsg, all zero but the family.
+    private static func dumpRequest(_ type: Int, family: Int32) -> NetlinkMessage {
+        var message = NetlinkMessage(type: type, flags: NLM_F_DUMP)
         message.append([UInt8(family), 0, 0, 0] + UInt32(0).nativeBytes)
         return message
     }
@@ -80,10 +102,15 @@ extension Rtnetlink {
     }
 
     /// struct ifaddrmsg for a single address.
-    private static func addressHeader(
-        _ bytes: [UInt8], link: UInt32, flags: UInt8 = 0, scope: UInt8 = 0
-    ) -> [UInt8] {
-        [UInt8(bytes.count == 4 ? AF_INET : AF_INET6), UInt8(bytes.count * 8), flags, scope] + link.nativeBytes
+    private static func addressHeader(_ address: IPAddress, link: UInt32, scope: UInt8 = 0) -> [UInt8] {
+        [number(of: address.family), UInt8(address.networkBytes.count * 8), 0, scope] + link.nativeBytes
+    }
+
+    private static func number(of family: AddressFamily) -> UInt8 {
+        switch family {
+        case .ipv4: UInt8(AF_INET)
+        case .ipv6: UInt8(AF_INET6)
+        }
     }
 }
 
@@ -103,19 +130,28 @@ extension NetworkLink {
 }
 
 extension InterfaceAddress {
-    /// From an RTM_NEWADDR.
+    /// From an RTM_NEWADDR of IPv4 or IPv6.
     init?(_ reply: NetlinkReply) {
-        let header = reply.payload.prefix(4)
+        let header = Array(reply.payload.prefix(4))
         guard reply.type == UInt16(RTM_NEWADDR), header.count == 4,
             let link = reply.payload.number(at: 4, as: UInt32.self)
         else { return nil }
         let attributes = reply.attributes(after: 8)
         // On a link with a peer IFA_ADDRESS is the peer's; where there is no IFA_LOCAL it is the interface's own.
-        guard let prefix = attributes[Int(IFA_ADDRESS)] ?? attributes[Int(IFA_LOCAL)] else { return nil }
-        let local = attributes[Int(IFA_LOCAL)] ?? prefix
+        guard let network = (attributes[Int(IFA_ADDRESS)] ?? attributes[Int(IFA_LOCAL)]).flatMap(Self.address),
+            let address = attributes[Int(IFA_LOCAL)].map(Self.address) ?? network
+        else { return nil }
+        // An IPv4-mapped address that someone gave to an interface is in no packet: it is left out.
+        switch network.family {
+        case .ipv4: guard header[0] == UInt8(AF_INET), header[1] <= 32 else { return nil }
+        case .ipv6: guard header[0] == UInt8(AF_INET6), header[1] <= 128 else { return nil }
+        }
         self.init(
-            family: header[header.startIndex], prefixLength: header[header.startIndex + 1],
-            scope: header[header.startIndex + 3], link: link, bytes: Array(local), prefixBytes: Array(prefix),
-            broadcast: attributes[Int(IFA_BROADCAST)].map { Array($0) }, label: attributes[Int(IFA_LABEL)]?.text)
+            address: address, prefix: IPPrefix(holding: network, length: Int(header[1])), scope: header[3], link: link,
+            broadcast: attributes[Int(IFA_BROADCAST)].flatMap(Self.address), label: attributes[Int(IFA_LABEL)]?.text)
+    }
+
+    private static func address(_ bytes: ArraySlice<UInt8>) -> IPAddress? {
+        IPAddress(networkBytes: bytes)
     }
 }

@@ -1,5 +1,6 @@
 internal import CLinux
 internal import Glibc
+internal import PolicyModel
 
 /// A network interface.
 struct NetworkLink: Hashable {
@@ -12,19 +13,16 @@ struct NetworkLink: Hashable {
 
 /// An address of an interface.
 struct InterfaceAddress: Hashable {
-    /// AF_INET or AF_INET6.
-    var family: UInt8
-    var prefixLength: UInt8
+    /// The interface's own address.
+    var address: IPAddress
+    /// The network that it leads to; on a link with a peer, the peer's.
+    var prefix: IPPrefix
     /// RT_SCOPE_….
     var scope: UInt8
     /// The interface's index.
     var link: UInt32
-    /// The local address in network byte order: 4 or 16 bytes.
-    var bytes: [UInt8]
-    /// The peer's or the network's address in network byte order; that of the prefix.
-    var prefixBytes: [UInt8]
-    /// The directed broadcast address in network byte order, where one is set.
-    var broadcast: [UInt8]?
+    /// The directed broadcast address, where one is set; IPv4 only.
+    var broadcast: IPAddress?
     /// `lo:name` and the like; IPv4 only.
     var label: String?
 }
@@ -74,25 +72,51 @@ final class Rtnetlink {
     }
 
     /// Adds a single address; the `errno` of a refusal is the caller's to judge.
-    func addAddress(_ bytes: [UInt8], to link: NetworkLink, label: String?) throws(HostError) -> NetlinkSession.Answer {
-        try session.exchange(Self.addAddressRequest(bytes, to: link.index, label: label))
+    func addAddress(
+        _ address: IPAddress, to link: NetworkLink, label: String?
+    ) throws(HostError) -> NetlinkSession.Answer {
+        try session.exchange(Self.addAddressRequest(address, to: link.index, label: label))
     }
 
     /// Removes a single address; false if it was not there.
-    func removeAddress(_ bytes: [UInt8], from link: NetworkLink, subject: String) throws(HostError) -> Bool {
-        let answer = try session.exchange(Self.removeAddressRequest(bytes, from: link.index))
-        guard answer.code != EADDRNOTAVAIL, answer.code != ENODEV else { return false }
-        try check(answer, "remove the address", subject)
-        return true
+    func removeAddress(_ address: IPAddress, from link: NetworkLink) throws(HostError) -> Bool {
+        let answer = try session.exchange(Self.removeAddressRequest(address, from: link.index))
+        switch answer.code {
+        case EADDRNOTAVAIL, ENODEV: return false
+        // A kernel without IPv6 has none of its addresses.
+        case EOPNOTSUPP where address.family == .ipv6, EAFNOSUPPORT where address.family == .ipv6: return false
+        default:
+            try check(answer, "remove the address", "\(address)")
+            return true
+        }
     }
 
-    /// Every address of a family (AF_INET, AF_INET6) in the namespace.
-    func addresses(family: Int32) throws(HostError) -> [InterfaceAddress] {
-        let answer = try session.exchange(Self.addressesRequest(family: family))
-        // A kernel without IPv6 has no such table.
-        guard answer.code != EOPNOTSUPP || family == AF_INET else { return [] }
+    /// Every IPv4 and IPv6 address in the namespace.
+    func addresses() throws(HostError) -> [InterfaceAddress] {
+        let answer = try session.exchange(Self.addressesRequest())
         try check(answer, "list", "the addresses of this host")
         return answer.replies.compactMap(InterfaceAddress.init)
+    }
+
+    /// The IPv6 anycast addresses in the namespace, which are not among ``addresses()``.
+    func anycastAddresses() throws(HostError) -> [IPAddress] {
+        let answer = try session.exchange(Self.anycastAddressesRequest())
+        // A kernel without IPv6 has no such table.
+        guard answer.code != EOPNOTSUPP else { return [] }
+        try check(answer, "list", "the anycast addresses of this host")
+        return answer.replies.compactMap { reply in
+            guard reply.type == UInt16(RTM_GETANYCAST) else { return nil }
+            return reply.attributes(after: 8)[Int(IFA_ANYCAST)].flatMap { IPAddress(networkBytes: $0) }
+        }
+    }
+
+    /// Whether packets for an IPv6 address are delivered on this host (RTN_LOCAL).
+    func isLocal(_ address: IPAddress) throws(HostError) -> Bool {
+        // Where no route leads there, the refusal says so.
+        let answer = try session.exchange(Self.routeRequest(to: address))
+        return answer.replies.contains { reply in
+            reply.type == UInt16(RTM_NEWROUTE) && reply.payload.dropFirst(7).first == UInt8(RTN_LOCAL)
+        }
     }
 
     /// Throws what the kernel refused.

@@ -16,15 +16,20 @@ extension SocketDiagnostics {
         request(Int(SOCK_DESTROY), flags: NLM_F_ACK, family: family, transport, states: .max, identity: identity)
     }
 
-    /// `struct inet_diag_sockid` of an IPv4 socket: ports and addresses in network byte order, the rest in the host's.
-    static func identity(ofIPv4 socket: ObservedSocket) -> [UInt8] {
-        let unused = [UInt8](repeating: 0, count: 12)
-        return socket.localPort.bigEndian.nativeBytes + socket.remotePort.bigEndian.nativeBytes
-            + (socket.local?.rawValue ?? 0).bigEndian.nativeBytes + unused
-            + (socket.remote?.rawValue ?? 0).bigEndian.nativeBytes + unused
+    /// `struct inet_diag_sockid`: ports and addresses in network byte order, the rest in the host's.
+    static func identity(of socket: ObservedSocket) -> [UInt8] {
+        socket.localPort.bigEndian.nativeBytes + socket.remotePort.bigEndian.nativeBytes
+            + field(socket.local, family: socket.family) + field(socket.remote, family: socket.family)
             + socket.interface.nativeBytes
             + UInt32(truncatingIfNeeded: socket.cookie).nativeBytes
             + UInt32(truncatingIfNeeded: socket.cookie >> 32).nativeBytes
+    }
+
+    /// An address in 16 bytes: an IPv4 socket's in the first four, an IPv6 socket's IPv4 address in its mapped form.
+    private static func field(_ address: IPAddress?, family: UInt8) -> [UInt8] {
+        guard let address else { return [UInt8](repeating: 0, count: 16) }
+        if Int32(family) == AF_INET { return address.networkBytes + [UInt8](repeating: 0, count: 12) }
+        return address.high.bigEndian.nativeBytes + address.low.bigEndian.nativeBytes
     }
 
     /// struct inet_diag_req_v2.
@@ -56,30 +61,27 @@ extension ObservedSocket {
             family: family, transport: transport, cookie: UInt64(cookieHigh) << 32 | UInt64(cookieLow),
             state: payload[payload.startIndex + 1], local: Self.address(payload, at: 8, family), localPort: localPort,
             // The unspecified address is no remote one.
-            remote: remote?.rawValue == 0 ? nil : remote, remotePort: remotePort,
+            remote: remote?.isUnspecified == true ? nil : remote, remotePort: remotePort,
             cgroupID: reply.attributes(after: 72)[Int(INET_DIAG_CGROUP_ID)]?.number(at: 0, as: UInt64.self) ?? 0,
             inode: UInt64(inode), interface: interface)
     }
 
-    /// The IPv4 address in one of the two 16-byte fields; nil for native IPv6.
-    private static func address(_ payload: ArraySlice<UInt8>, at offset: Int, _ family: UInt8) -> IPv4Address? {
-        var offset = offset
-        if Int32(family) == AF_INET6 {
-            let start = payload.startIndex + offset
-            let mapped: [UInt8] = [0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0xff, 0xff]
-            guard payload[start..<start + 12].elementsEqual(mapped) else { return nil }
-            offset += 12
-        }
-        return payload.bigEndian(at: offset, as: UInt32.self).map { IPv4Address(rawValue: $0) }
+    /// The address in one of the two 16-byte fields; an IPv4 socket's lies in the first four bytes.
+    private static func address(_ payload: ArraySlice<UInt8>, at offset: Int, _ family: UInt8) -> IPAddress? {
+        IPAddress(networkBytes: payload.dropFirst(offset).prefix(Int32(family) == AF_INET ? 4 : 16))
     }
 
-    /// `tcp 10.0.0.1:80 -> 10.0.0.2:4000`, for messages.
+    /// `tcp 10.0.0.1:80 -> 10.0.0.2:4000` or `udp [fd00::1]:53`, for messages.
     var summary: String {
-        let name = Int32(family) == AF_INET6 && local == nil ? "\(transport.rawValue)6" : transport.rawValue
-        let near = local.map { $0.description } ?? "[IPv6]"
-        guard remotePort != 0 else {
-            return "\(name) \(near):\(localPort)\(transport == .tcp && state == 10 ? " listening" : "")"
+        let near = "\(transport.rawValue) \(Self.text(local, localPort))"
+        guard remote != nil || remotePort != 0 else {
+            return transport == .tcp && state == UInt8(TCP_LISTEN) ? near + " listening" : near
         }
-        return "\(name) \(near):\(localPort) -> \(remote.map { $0.description } ?? "[IPv6]"):\(remotePort)"
+        return "\(near) -> \(Self.text(remote, remotePort))"
+    }
+
+    private static func text(_ address: IPAddress?, _ port: UInt16) -> String {
+        guard let address else { return "*:\(port)" }
+        return address.family == .ipv4 ? "\(address):\(port)" : "[\(address)]:\(port)"
     }
 }

@@ -5,8 +5,6 @@ internal import PolicyModel
 /// The TCP and UDP sockets of a network namespace, by `inet_diag`. See sock_diag(7).
 final class SocketDiagnostics {
     private let session: NetlinkSession
-    /// `struct inet_diag_sockid` of the IPv6 sockets seen, by cookie: ``ObservedSocket`` has no room for their addresses.
-    private var identities: [UInt64: [UInt8]] = [:]
 
     init(_ socket: any NetlinkSocket) {
         session = NetlinkSession(socket)
@@ -14,7 +12,6 @@ final class SocketDiagnostics {
 
     /// Every socket, in every state: listeners, closing ones and those that are merely bound included.
     func sockets() throws(HostError) -> [ObservedSocket] {
-        identities = [:]
         var sockets: [ObservedSocket] = []
         for family in [AF_INET, AF_INET6] {
             for transport in [TransportProtocol.tcp, .udp] {
@@ -31,8 +28,8 @@ final class SocketDiagnostics {
     /// The kernel finds the socket by its addresses and then compares the cookie. Of several sockets with SO_REUSEPORT
     /// it finds the one that the peer's address and port hash to, so ports are tried until it is the right one.
     func destroy(_ socket: ObservedSocket) throws(HostError) {
-        guard let identity = try identity(of: socket) else { return }
-        let isConnected = identity[20..<36].contains { $0 != 0 } || identity[2] != 0 || identity[3] != 0
+        let identity = Self.identity(of: socket)
+        let isConnected = socket.remote != nil || socket.remotePort != 0
         for port in 0..<(isConnected ? 1 : 1024) {
             var variant = identity
             if port != 0 { variant.replaceSubrange(2..<4, with: UInt16(port).bigEndian.nativeBytes) }
@@ -78,18 +75,6 @@ final class SocketDiagnostics {
         guard answer.code == 0 else {
             throw .system("list", "\(transport.rawValue) sockets", code: answer.code, hint: answer.text)
         }
-        return answer.replies.compactMap { reply in
-            guard let socket = ObservedSocket(reply, transport) else { return nil }
-            if family == AF_INET6 { identities[socket.cookie] = Array(reply.payload.dropFirst(4).prefix(48)) }
-            return socket
-        }
-    }
-
-    /// `struct inet_diag_sockid`: made from what is known of an IPv4 socket, remembered or looked up for an IPv6 one.
-    private func identity(of socket: ObservedSocket) throws(HostError) -> [UInt8]? {
-        guard Int32(socket.family) == AF_INET6 else { return Self.identity(ofIPv4: socket) }
-        if let identity = identities[socket.cookie] { return identity }
-        _ = try dump(family: AF_INET6, socket.transport)
-        return identities[socket.cookie]
+        return answer.replies.compactMap { ObservedSocket($0, transport) }
     }
 }

@@ -5,11 +5,11 @@ import VNEAgent
 struct AttachCommand: ParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "attach",
-        abstract: "Make a cgroup an application: give it an address of a VNE and keep it apart.",
+        abstract: "Make a cgroup an application: give it addresses of a VNE and keep it apart.",
         discussion: """
             Processes may run in the cgroup already. Sockets that they made while in it are covered; those that they \
             brought in from outside are listed, and are not. Examples:
-              vne-agent attach system.slice/nginx.service shop --address 10.10.2.1
+              vne-agent attach web shop --address 10.10.2.1 --address fd00:10:10:2::1
               vne-agent attach jobs/one shop --name job --hostname job.shop
               vne-agent attach system.slice/redis.service shop --require-clean
               vne-agent attach --application web
@@ -21,10 +21,9 @@ struct AttachCommand: ParsableCommand {
     @Argument(help: "The VNE.")
     var vne: String?
 
-    @Option(help: "The application address, or auto for the lowest free one.")
-    var address: AddressChoice?
+    @OptionGroup var addresses: AddressOptions
 
-    @Option(help: "The name that resolves to the address.")
+    @Option(help: "The name that resolves to the addresses.")
     var hostname: String?
 
     @Option(help: "The application's name (default: the last part of the cgroup's path).")
@@ -41,7 +40,7 @@ struct AttachCommand: ParsableCommand {
 
     func validate() throws {
         if application != nil {
-            guard cgroup == nil, vne == nil, address == nil, hostname == nil, name == nil else {
+            guard cgroup == nil, vne == nil, addresses.address.isEmpty, hostname == nil, name == nil else {
                 throw ValidationError("--application takes all from the policy: name nothing else.")
             }
         } else if cgroup == nil || vne == nil {
@@ -57,9 +56,8 @@ struct AttachCommand: ParsableCommand {
         } else {
             report = try session.agent.attach(
                 AttachRequest(
-                    cgroup: cgroup ?? "", environment: vne ?? "", address: address ?? .auto, hostname: hostname,
-                    name: name,
-                    requireClean: requireClean))
+                    cgroup: cgroup ?? "", environment: vne ?? "", addresses: try addresses.choice, hostname: hostname,
+                    name: name, requireClean: requireClean))
         }
         Console.report(repairs: report.repairs, warnings: report.warnings)
         if output.json {
@@ -68,7 +66,7 @@ struct AttachCommand: ParsableCommand {
         }
         let attached = report.application
         Console.show(
-            "attached \(attached.name) to \(attached.environment) as \(attached.address) (\(attached.cgroupPath))")
+            "attached \(attached.name) to \(attached.environment) as \(attached.addresses) (\(attached.cgroupPath))")
         if report.closedSockets > 0 {
             Console.show("closed \(report.closedSockets) connection(s) that had another local address")
         }

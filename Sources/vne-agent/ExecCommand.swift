@@ -18,10 +18,9 @@ struct ExecCommand: ParsableCommand {
     @Option(help: "The VNE.")
     var vne: String
 
-    @Option(help: "The application address, or auto for the lowest free one.")
-    var address: AddressChoice = .auto
+    @OptionGroup var addresses: AddressOptions
 
-    @Option(help: "The name that resolves to the address, and that gethostname() says to the program.")
+    @Option(help: "The name that resolves to the addresses, and that gethostname() says to the program.")
     var hostname: String?
 
     @Option(help: "The application's name (default: the program's).")
@@ -69,7 +68,7 @@ struct ExecCommand: ParsableCommand {
         let session = try Session(instance, .change)
         return try session.agent.prepare(
             ExecRequest(
-                environment: vne, address: address, hostname: hostname, name: name, command: command,
+                environment: vne, addresses: try addresses.choice, hostname: hostname, name: name, command: command,
                 launcher: try LinuxHost.currentLauncher()))
     }
 

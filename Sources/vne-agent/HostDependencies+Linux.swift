@@ -3,24 +3,33 @@ import PolicyModel
 import VNEAgent
 
 extension HostDependencies {
-    /// Reads `/proc/net/route` and a resolv.conf(5); what cannot be read is left out, as `check` only warns of it.
+    /// Reads `/proc/net/route`, `/proc/net/ipv6_route` and a resolv.conf(5); what cannot be read is left out, as `check`
+    /// only warns of it.
     init(resolvConf: String) {
-        let routes = Self.lines(of: "/proc/net/route").dropFirst()
-        let gateways = routes.compactMap { line -> IPv4Address? in
+        let gateways4 = Self.fields(of: "/proc/net/route").dropFirst().compactMap { fields -> IPAddress? in
             // Interface, destination, gateway: the address's bytes as a number of this machine.
-            let fields = line.split(whereSeparator: \.isWhitespace)
-            guard fields.count > 2, let number = UInt32(fields[2], radix: 16), number != 0 else { return nil }
-            return IPv4Address(rawValue: UInt32(bigEndian: number))
+            guard fields.count > 2, let number = UInt32(fields[2], radix: 16) else { return nil }
+            return IPAddress(ipv4: UInt32(bigEndian: number))
         }
-        let resolvers = Self.lines(of: resolvConf).compactMap { line -> IPv4Address? in
-            let fields = line.split(whereSeparator: \.isWhitespace)
+        let gateways6 = Self.fields(of: "/proc/net/ipv6_route").compactMap { fields -> IPAddress? in
+            // Destination, its length, source, its length, next hop: sixteen bytes as they are sent.
+            guard fields.count > 4, fields[4].utf8.count == 32, let number = UInt128(fields[4], radix: 16) else {
+                return nil
+            }
+            return IPAddress(rawValue: number)
+        }
+        let resolvers = Self.fields(of: resolvConf).compactMap { fields -> IPAddress? in
+            // One with a zone is link-local, and in no address space.
             guard fields.count > 1, fields[0] == "nameserver" else { return nil }
-            return IPv4Address(fields[1])
+            return IPAddress(fields[1])
         }
-        self.init(gateways: Set(gateways), resolvers: Set(resolvers))
+        self.init(
+            gateways: Set((gateways4 + gateways6).filter { !$0.isUnspecified }), resolvers: Set(resolvers))
     }
 
-    private static func lines(of path: String) -> [Substring] {
+    /// The words of each line.
+    private static func fields(of path: String) -> [[Substring]] {
         ((try? PolicyText(reading: path))?.text ?? "").split(separator: "\n")
+            .map { $0.split(whereSeparator: \.isWhitespace) }
     }
 }

@@ -11,12 +11,12 @@ extension Instance {
         let names = try environmentNames()
         return [
             summary(of: image), try environments(of: image), try addresses(of: image, names: names),
-            try permits(of: image, names: names),
+            try comparisons(of: image), try permits(of: image, names: names),
         ]
     }
 
     private func summary(of image: PolicyImageReader) -> DumpSection {
-        let shared = image.sharedServices.map { "\($0.address):\($0.port)" }.joined(separator: ",")
+        let shared = image.sharedServices.map { $0.address.with(port: $0.port) }.joined(separator: ",")
         let interfaces = image.interfaces.map(String.init).joined(separator: ",")
         return DumpSection(
             name: "policy", about: "the published image",
@@ -33,7 +33,8 @@ extension Instance {
     private func environments(of image: PolicyImageReader) throws -> DumpSection {
         let rows = try image.environments().map { environment in
             [
-                "\(environment.id)", environment.name, environment.prefix.map(\.description) ?? "several",
+                "\(environment.id)", environment.name, Self.prefix(.ipv4, of: environment),
+                Self.prefix(.ipv6, of: environment),
                 environment.protocols.map(\.rawValue).sorted().joined(separator: ","),
                 environment.host ? "allow" : "deny", environment.linkLocal ? "yes" : "no", environment.mode.rawValue,
                 environment.needsEgress ? "yes" : "no",
@@ -42,7 +43,14 @@ extension Instance {
         return DumpSection(
             name: "policy.environments", about: "by id",
             table: Table(
-                ["ID", "NAME", "PREFIX", "PROTOCOLS", "HOST", "LINK-LOCAL", "MODE", "EGRESS"], rows: rows))
+                ["ID", "NAME", "PREFIX4", "PREFIX6", "PROTOCOLS", "HOST", "LINK-LOCAL", "MODE", "EGRESS"], rows: rows))
+    }
+
+    /// The only prefix of a family, `several`, or `-` for none.
+    private static func prefix(
+        _ family: AddressFamily, of environment: PolicyImageReader.EnvironmentRecord
+    ) -> String {
+        environment.prefixes[family]?.description ?? (environment.families.contains(family) ? "several" : "-")
     }
 
     private func addresses(of image: PolicyImageReader, names: [UInt32: String]) throws -> DumpSection {
@@ -63,6 +71,13 @@ extension Instance {
         return DumpSection(
             name: "policy.addresses", about: "what each address is",
             table: Table(["FIRST", "LAST", "OWNER", "RESERVED"], rows: rows))
+    }
+
+    private func comparisons(of image: PolicyImageReader) throws -> DumpSection {
+        let rows = try image.comparisons().map { ["\($0.id)", $0.prefix, $0.matched, $0.otherwise] }
+        return DumpSection(
+            name: "policy.comparisons", about: "of the IPv6 trees",
+            table: Table(["ID", "PREFIX", "MATCHED", "OTHERWISE"], rows: rows))
     }
 
     private func permits(of image: PolicyImageReader, names: [UInt32: String]) throws -> DumpSection {

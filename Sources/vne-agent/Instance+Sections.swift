@@ -51,9 +51,10 @@ extension Instance {
         let rows = try applications().map { application in
             [
                 "\(application.cgroupID)", application.name, application.state.rawValue,
-                "\(application.environment)(\(application.environmentID))", "\(application.address)",
-                application.hostname ?? "-", application.fromPolicy ? "policy" : "command",
-                application.egress ? "yes" : "no", application.ownsAddress ? "yes" : "no",
+                "\(application.environment)(\(application.environmentID))", Self.text(of: application.addresses.all),
+                Self.text(of: application.loopback), application.hostname ?? "-",
+                application.fromPolicy ? "policy" : "command", application.egress ? "yes" : "no",
+                Self.text(of: application.addresses.all.filter { application.ownsAddresses.contains($0.family) }),
                 application.launcher.map { "\($0.process)" } ?? "-", application.cgroupPath,
             ]
         }
@@ -61,8 +62,8 @@ extension Instance {
             name: "application", about: try about(.application),
             table: Table(
                 [
-                    "ID", "NAME", "STATE", "ENVIRONMENT", "ADDRESS", "HOSTNAME", "BY", "EGRESS", "ADDED-ADDRESS",
-                    "LAUNCHER", "CGROUP",
+                    "ID", "NAME", "STATE", "ENVIRONMENT", "ADDRESS", "LOOPBACK", "HOSTNAME", "BY", "EGRESS",
+                    "ADDED-ADDRESS", "LAUNCHER", "CGROUP",
                 ], rows: rows))
     }
 
@@ -86,14 +87,15 @@ extension Instance {
         let rows = try attachments().map { attachment in
             [
                 "\(attachment.cgroupID)", names[attachment.cgroupID] ?? "-", attachment.isOpen ? "open" : "deny",
-                "\(attachment.environmentID)", "\(attachment.address)", "\(attachment.cgroupLevel)",
-                "\(attachment.networkNamespace)", Self.ipv6(attachment.placeholder), "\(attachment.usedFlows)",
+                "\(attachment.environmentID)", Self.text(of: attachment.addresses?.all ?? []),
+                attachment.loopback.map(Self.text) ?? "-", "\(attachment.cgroupLevel)",
+                "\(attachment.networkNamespace)", "\(attachment.usedFlows)",
             ]
         }
         return DumpSection(
             name: "attachment", about: try about(.attachment),
             table: Table(
-                ["ID", "APPLICATION", "STATE", "ENVIRONMENT", "ADDRESS", "LEVEL", "NETNS", "PLACEHOLDER", "FLOWS"],
+                ["ID", "APPLICATION", "STATE", "ENVIRONMENT", "ADDRESS", "LOOPBACK", "LEVEL", "NETNS", "FLOWS"],
                 rows: rows, rightAligned: [8]))
     }
 
@@ -148,10 +150,13 @@ extension Instance {
         bytes.map { ($0 < 16 ? "0" : "") + String($0, radix: 16) }.joined()
     }
 
-    /// An IPv6 address in its long form.
-    private static func ipv6(_ bytes: [UInt8]) -> String {
-        guard bytes.contains(where: { $0 != 0 }) else { return "-" }
-        return stride(from: 0, to: bytes.count - 1, by: 2)
-            .map { String(UInt16(bytes[$0]) << 8 | UInt16(bytes[$0 + 1]), radix: 16) }.joined(separator: ":")
+    /// `10.10.2.1,fd00::1`, and `-` for none.
+    private static func text(of addresses: [IPAddress]) -> String {
+        addresses.isEmpty ? "-" : addresses.map(\.description).joined(separator: ",")
+    }
+
+    /// `127.1.0.0/24,fd56:4e45::`.
+    private static func text(of loopback: PrivateLoopback) -> String {
+        "\(IPPrefix(holding: loopback.ipv4, length: 24)),\(loopback.ipv6)"
     }
 }

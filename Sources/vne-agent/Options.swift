@@ -30,15 +30,30 @@ struct OutputOptions: ParsableArguments {
     var json = false
 }
 
-extension AddressChoice: ExpressibleByArgument {
-    /// `auto` or an IPv4 address.
-    public init?(argument: String) {
-        self.init(argument)
+/// The option of the commands that attach.
+struct AddressOptions: ParsableArguments {
+    @Option(
+        help: ArgumentHelp(
+            "An application address, once for each family; or auto for the lowest free ones (default: auto).",
+            valueName: "address"))
+    var address: [String] = []
+
+    /// What the option asks for.
+    var choice: AddressChoice {
+        get throws(AgentError) { try AddressChoice(address) }
+    }
+
+    func validate() throws {
+        do {
+            _ = try choice
+        } catch {
+            throw ValidationError(error.message)
+        }
     }
 }
 
 extension Endpoint: ExpressibleByArgument {
-    /// `ADDRESS[:PORT][/PROTOCOL]`.
+    /// `ADDRESS[:PORT][/PROTOCOL]`, with brackets round an IPv6 address that has a port.
     public init?(argument: String) {
         self.init(argument)
     }

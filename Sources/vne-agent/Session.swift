@@ -1,22 +1,11 @@
 import Glibc
-public import PolicyModel
 public import VNEAgent
 public import VNEBPF
 public import VNEHost
 
 extension Instance: Dataplane {}
 
-extension LinuxHost: Host {
-    /// Adds the application's placeholder, whose address the instance's name and the application address make.
-    public func addPlaceholder(for address: IPv4Address) throws -> Bool {
-        try addPlaceholder(Self.placeholder6(instance: instance, address: address))
-    }
-
-    /// Removes the application's placeholder.
-    public func removePlaceholder(for address: IPv4Address) throws {
-        try removePlaceholder(Self.placeholder6(instance: instance, address: address))
-    }
-}
+extension LinuxHost: Host {}
 
 /// One command's hold on an instance: the lock, for as long as this value lives.
 struct Session {
@@ -46,7 +35,6 @@ struct Session {
             case .change: try Instance.open(name, netns: cookie, create: false)
             case .create: try Instance.open(name, netns: cookie, create: true)
             }
-        loaded?.placeholder = { LinuxHost.placeholder6(instance: name, address: $0) }
         self.host = host
         self.loaded = loaded
         self.agent = Agent(instance: name, dataplane: loaded ?? UnloadedInstance(), host: host)

@@ -53,16 +53,22 @@ struct ExplainCommand: ParsableCommand {
         abstract: "Say what becomes of a flow, by which rule, and where in the kernel.",
         discussion: """
             The port is the one that the flow is opened to, whoever begins; without one, every port is asked for. The \
-            exit status is 0 if the flow is allowed (whatever the port) and 7 if it is denied. Examples:
+            exit status is 0 if the flow is allowed (whatever the port) and 7 if it is denied. A name stands for an \
+            address of a family that both have. Examples:
               vne-agent explain web 10.10.3.1:5432
+              vne-agent explain web '[fd00:10:10:3::1]:5432'
               vne-agent explain web db:53/udp
+              vne-agent explain web 127.0.0.1:6379
               vne-agent explain web 192.0.2.9:80 --incoming
             """)
 
     @Argument(help: "The application, attached or named by the policy.")
     var application: String
 
-    @Argument(help: "The other end: an address or an application, [:PORT], [/tcp, /udp or /ping].")
+    @Argument(
+        help:
+            "The other end: an address (IPv6 in brackets before a port) or an application, [:PORT], [/tcp, /udp or /ping]."
+    )
     var peer: Endpoint
 
     @Flag(help: "The other end begins.")

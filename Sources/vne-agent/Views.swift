@@ -5,7 +5,8 @@ import VNEAgent
 struct ApplicationView: Codable {
     var name: String
     var environment: String
-    var address: IPv4Address
+    /// IPv4 first; one of each family at most.
+    var addresses: [IPAddress]
     var hostname: String?
     var cgroup: String
     var egress: Bool
@@ -13,7 +14,7 @@ struct ApplicationView: Codable {
     init(_ application: AttachedApplication) {
         name = application.name
         environment = application.environment
-        address = application.address
+        addresses = application.addresses.all
         hostname = application.hostname
         cgroup = application.cgroupPath
         egress = application.egress

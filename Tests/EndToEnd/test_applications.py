@@ -3,7 +3,7 @@
 import unittest
 
 from servers import nginx, redis
-from world import Host, UDP_WHO
+from world import Host, SLOWNESS, UDP_WHO
 
 POLICY = """
 addressSpace: 10.10.0.0/16
@@ -42,7 +42,7 @@ class Applications(unittest.TestCase):
         refused = self.curl("bank", "http://10.10.2.1/", "--write-out", "%{time_total}", "-v")
         self.assertEqual(refused.returncode, 7, refused.stderr)
         self.assertIn("Operation not permitted", refused.stderr)
-        self.assertLess(float(refused.stdout or 0), 0.010)
+        self.assertLess(float(refused.stdout or 0), 0.010 * SLOWNESS)
 
     def test_redis_serves_its_environment_and_no_other(self):
         self.host.attach("cache", "shop", "10.10.2.1")
@@ -88,7 +88,8 @@ def body(to):
         return json.loads(client.recv(1000))[0]
 answer([attempt(lambda: body("127.0.0.53")), attempt(lambda: body("127.0.0.54"))])
 """
-        self.assertEqual(self.host.python("web", ask), ["10.10.2.1", "ECONNREFUSED"])
+        # Nobody of its own is there, and a datagram to nobody is no error.
+        self.assertEqual(self.host.python("web", ask), ["10.10.2.1", "timeout"])
 
     def test_ping_is_let_out_where_the_policy_names_it_and_only_then(self):
         self.host.apply("""

@@ -50,7 +50,7 @@ class Lifecycle(unittest.TestCase):
         dumped = self.host.json("dump")
         for name in ("web", "bank"):
             programs = self.programs_on(name)
-            self.assertEqual(len(programs), 10, tree)
+            self.assertEqual(len(programs), 15, tree)
             hooks = [hook for hook in dumped["hooks"] if hook["application"] == name]
             listed = [number for number, _ in programs_on(self.host.cgroup / name)]
             self.assertEqual(sorted(int(hook["prog-id"]) for hook in hooks), sorted(listed))
@@ -132,7 +132,7 @@ applications:
         self.assertIn("web", plan)
         self.assertEqual(self.programs_on("web"), [], "a dry run changes nothing")
         self.host.apply(policy)
-        self.assertEqual(len(self.programs_on("web")), 10)
+        self.assertEqual(len(self.programs_on("web")), 15)
         again = self.host.agent("apply", "--dry-run", self.host.write_policy(policy)).stdout
         self.assertNotIn("attach web", again)
         self.host.apply(POLICY)

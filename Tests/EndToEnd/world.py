@@ -23,6 +23,9 @@ PROJECT = Path(__file__).resolve().parents[2]
 AGENT = PROJECT / "bin" / "vne-agent"
 PREFIX = "vnetest"
 BPFTOOL = shutil.which("bpftool") or "/usr/sbin/bpftool"
+# How many times longer things take here than on a processor of one's own. The emulated machine of Tests/Kernels says so;
+# limits that are measured times are multiplied by it, and nothing else is.
+SLOWNESS = float(os.environ.get("VNE_TEST_SLOWNESS", "1"))
 
 _libc = ctypes.CDLL(None, use_errno=True)
 CLONE_NEWNET = 0x40000000
@@ -157,8 +160,11 @@ class Host:
             run("ip", "-n", self.remote, "address", "add", "192.0.2.2/24", "dev", "eth0")
             run("ip", "-n", self.name, "link", "set", "eth0", "up")
             run("ip", "-n", self.remote, "link", "set", "eth0", "up")
+            run("ip", "-n", self.name, "address", "add", "2001:db8::1/64", "dev", "eth0", "nodad")
+            run("ip", "-n", self.remote, "address", "add", "2001:db8::2/64", "dev", "eth0", "nodad")
             # The rest of the world knows the way to the address space.
             run("ip", "-n", self.remote, "route", "add", "10.10.0.0/16", "via", "192.0.2.1")
+            run("ip", "-n", self.remote, "route", "add", "fd00:10:10::/48", "via", "2001:db8::1")
             run("ip", "netns", "exec", self.name, "sysctl", "-qw", "net.ipv4.conf.all.rp_filter=0",
                 "net.ipv4.conf.eth0.rp_filter=0", "net.ipv4.conf.default.rp_filter=0")
         if self.policy:
@@ -217,10 +223,12 @@ class Host:
     def apply(self, text, **options):
         return self.agent("apply", self.write_policy(text), **options)
 
-    def attach(self, application, environment, address, *more, **options):
+    def attach(self, application, environment, addresses, *more, **options):
+        """Attaches the application's cgroup; `addresses` is one address, or one a family with a comma between."""
         self.make(application)
-        return self.agent("attach", f"{self.cgroup.name}/{application}", environment, "--address", address,
-                          "--name", application, *more, **options)
+        named = [word for address in addresses.split(",") for word in ("--address", address)]
+        return self.agent("attach", f"{self.cgroup.name}/{application}", environment, *named, "--name", application,
+                          *more, **options)
 
     # ------------------------------------------------------------------ programs
 
@@ -296,6 +304,8 @@ def sweep_once():
 
 PYTHON_PRELUDE = """
 import errno, json, os, socket, struct, sys, time
+def family(address):
+    return socket.AF_INET6 if ":" in address else socket.AF_INET
 def attempt(body):
     try:
         return body()
@@ -311,7 +321,7 @@ def ready():
 
 TRY_CONNECT = """
 def body():
-    with socket.socket() as client:
+    with socket.socket(family(sys.argv[1])) as client:
         client.settimeout(1)
         client.connect((sys.argv[1], int(sys.argv[2])))
     return "connected"
@@ -320,7 +330,9 @@ answer(attempt(body))
 
 # Says who connected and from where, on a TCP port.
 TCP_WHO = """
-with socket.socket() as listener:
+with socket.socket(family(sys.argv[1])) as listener:
+    if len(sys.argv) > 3:
+        listener.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, int(sys.argv[3]))
     listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     listener.bind((sys.argv[1], int(sys.argv[2])))
     listener.listen()
@@ -336,7 +348,9 @@ with socket.socket() as listener:
 
 # Says who sent a datagram, on a UDP port.
 UDP_WHO = """
-with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as server:
+with socket.socket(family(sys.argv[1]), socket.SOCK_DGRAM) as server:
+    if len(sys.argv) > 3:
+        server.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, int(sys.argv[3]))
     server.bind((sys.argv[1], int(sys.argv[2])))
     ready()
     while True:
@@ -349,7 +363,7 @@ with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as server:
 
 ASK_TCP = """
 def body():
-    with socket.socket() as client:
+    with socket.socket(family(sys.argv[1])) as client:
         client.settimeout(1)
         if len(sys.argv) > 3:
             client.bind((sys.argv[3], 0))
@@ -361,10 +375,15 @@ answer(attempt(body))
 ASK_UDP = """
 how = sys.argv[3]
 def body():
-    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as client:
+    with socket.socket(family(sys.argv[1]), socket.SOCK_DGRAM) as client:
         client.settimeout(1)
         to = (sys.argv[1], int(sys.argv[2]))
-        pktinfo = [(socket.IPPROTO_IP, 8, struct.pack("i4s4s", 0, socket.inet_aton(sys.argv[4] if len(sys.argv) > 4 else "0.0.0.0"), bytes(4)))]
+        if client.family == socket.AF_INET6 and "." not in sys.argv[1]:
+            wanted = socket.inet_pton(socket.AF_INET6, sys.argv[4] if len(sys.argv) > 4 else "::")
+            pktinfo = [(socket.IPPROTO_IPV6, socket.IPV6_PKTINFO, wanted + struct.pack("I", 0))]
+        else:
+            wanted = socket.inet_aton(sys.argv[4] if len(sys.argv) > 4 else "0.0.0.0")
+            pktinfo = [(socket.IPPROTO_IP, 8, struct.pack("i4s4s", 0, wanted, bytes(4)))]
         if how.startswith("connected"):
             client.connect(to)
         if how == "connected":

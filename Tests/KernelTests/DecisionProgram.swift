@@ -48,20 +48,29 @@ final class DecisionProgram {
     }
 
     /// The bytes of an attachment, for ``attach(_:as:)``.
-    struct Attachment {
+    struct Attachment: Equatable {
         private(set) var bytes = [UInt8](repeating: 0, count: MemoryLayout<vne_attachment>.size)
 
         init(of subject: Subject, environment: UInt32, isOpen: Bool = true) {
             store(isOpen ? UInt32(VNE_ATTACHMENT_OPEN) : 2, at: MemoryLayout<vne_attachment>.offset(of: \.state))
             store(environment, at: MemoryLayout<vne_attachment>.offset(of: \.environment))
-            store(subject.address.rawValue, at: MemoryLayout<vne_attachment>.offset(of: \.address))
+            setAddresses(subject.addresses)
+            store(subject.loopback.ipv4.ipv4 ?? 0, at: MemoryLayout<vne_attachment>.offset(of: \.loopback4))
+            store(subject.loopback.ipv6.layout, at: MemoryLayout<vne_attachment>.offset(of: \.loopback6))
         }
 
-        /// Writes an entry of the flow table.
-        mutating func remember(_ key: FlowKey, stamp: UInt32, way: Int) {
-            let index = key.set * Int(VNE_FLOW_WAYS) + way
-            store(key.rawValue, at: MemoryLayout<vne_attachment>.offset(of: \.flow_keys), index)
-            store(stamp, at: MemoryLayout<vne_attachment>.offset(of: \.flow_stamps), index)
+        /// Has it have these application addresses, or none at all.
+        mutating func setAddresses(_ addresses: ApplicationAddresses?) {
+            store(addresses?.layout4 ?? 0, at: MemoryLayout<vne_attachment>.offset(of: \.address4))
+            store(addresses?.layout6 ?? vne_address(), at: MemoryLayout<vne_attachment>.offset(of: \.address6))
+        }
+
+        /// Writes an entry of the flow table, in the set of a flow that need not be the same one.
+        mutating func remember(_ key: FlowKey, inSetOf other: FlowKey, stamp: UInt32, way: Int) {
+            let index = other.set * Int(VNE_FLOW_WAYS) + way
+            store(key.remote.layout, at: FlowOffset.remotes, index)
+            store(key.ports, at: FlowOffset.ports, index)
+            store(stamp, at: FlowOffset.stamps, index)
         }
 
         private mutating func store<Value: BitwiseCopyable>(_ value: Value, at offset: Int?, _ index: Int = 0) {
@@ -72,26 +81,34 @@ final class DecisionProgram {
         }
     }
 
-    /// Has the applications of this index be as an attachment says.
+    /// Has the application of this index be as an attachment says.
     func attach(_ attachment: Attachment, as application: UInt32) throws {
         try asking.write(bytes: attachment.bytes, at: application)
     }
 
     /// `struct vne_test_question`.
     struct Question {
-        var remote: UInt32 = 0
+        var remote = vne_address()
         var remotePort: UInt16 = 0
         var localPort: UInt16 = 0
         var transport: UInt32 = 0
         var flags: UInt32 = 0
         var interface: UInt32 = 0
-        var incoming: UInt32 = 0
+        /// A leaving packet's source, an arriving one's destination.
+        var local = vne_address()
+        var direction = Self.call
         var application: UInt32 = 0
         var foreignSender: UInt32 = 0
         var reserved: UInt32 = 0
 
         static let answers: UInt32 = 1
         static let accepts: UInt32 = 2
+        static let listens: UInt32 = 4
+        static let translated: UInt32 = 8
+
+        static let call: UInt32 = 0
+        static let leaving: UInt32 = 1
+        static let arriving: UInt32 = 2
     }
 
     /// What the kernel says to it.
@@ -104,6 +121,6 @@ final class DecisionProgram {
             return unsafe bpf_prog_test_run_opts(program.descriptor.rawValue, &options)
         }
         guard result == 0 else { throw TestFailure("bpf_prog_test_run_opts: \(-result)") }
-        return Reason(rawValue: unsafe options.retval)
+        return Reason(layout: unsafe options.retval)
     }
 }

@@ -3,19 +3,20 @@ import VNEPrograms
 
 /// A flow as the tables of `bpf/flows.bpf.h` know it.
 struct FlowKey: Hashable {
-    var remote: IPv4Address
+    var remote: IPAddress
     /// 0 for ping.
     var remotePort: UInt16
     /// Ping: the echo identifier.
     var localPort: UInt16
 
-    var rawValue: UInt64 {
-        UInt64(remote.rawValue) << 32 | UInt64(remotePort) << 16 | UInt64(localPort)
-    }
+    /// Both ports, as `struct vne_flow` has them.
+    var ports: UInt32 { UInt32(remotePort) << 16 | UInt32(localPort) }
 
     /// The set of ways that it lies in.
     var set: Int {
-        Int(((rawValue ^ rawValue >> 32) &* 0x9e37_79b9_7f4a_7c15) >> 56) & (Int(VNE_FLOW_SETS) - 1)
+        var key = (remote.high ^ remote.low) &* 0x9e37_79b9_7f4a_7c15 ^ UInt64(ports)
+        key = (key ^ key >> 32) &* 0x9e37_79b9_7f4a_7c15
+        return Int(key >> 57) & (Int(VNE_FLOW_SETS) - 1)
     }
 }
 

@@ -18,6 +18,8 @@ struct HookComparison {
     var ledgers: [FlowLedger]
     /// Of each application: its connected datagram sockets.
     var connected: [[FlowKey]]
+    /// Of each application: how many datagram sockets were made to be connected.
+    var kept: [Int]
     /// Connections whose opening an application let in over loopback.
     var handshakes: Set<Handshake> = []
 
@@ -27,9 +29,9 @@ struct HookComparison {
 
     /// A client that an application answers.
     struct Handshake: Hashable {
-        var client: IPv4Address
+        var client: IPAddress
         var clientPort: UInt16
-        var server: IPv4Address
+        var server: IPAddress
         var serverPort: UInt16
     }
 
@@ -41,12 +43,13 @@ struct HookComparison {
         policy = random.policy()
         index = PolicyIndex(policy)
         var host = random.host()
-        host.addresses.insert(HookWorld.hostAddress)
+        host.addresses.formUnion(HookWorld.hostAddresses)
         host.interfaces = random.coin(0.7) ? ["veth0": world.wire] : [:]
         self.host = host
         landmarks = Landmarks(of: policy, on: host)
         ledgers = world.members.map { _ in FlowLedger() }
         connected = world.members.map { _ in [] }
+        kept = world.members.map { _ in 0 }
         try world.publish(policy, on: host)
     }
 
@@ -179,7 +182,7 @@ struct HookComparison {
         let refusal =
             switch verdict.reason {
             case .loopback: ECONNREFUSED
-            case .noIPv6: ENETUNREACH
+            case .noFamily: ENETUNREACH
             case .foreignAddress: EADDRNOTAVAIL
             default: EPERM
             }
@@ -198,10 +201,40 @@ struct HookComparison {
         max(1, random.pick(landmarks.ports))
     }
 
-    /// Whom an application may try to talk to.
-    mutating func anyPeer() -> (address: IPv4Address, port: UInt16) {
-        if random.coin(0.05), let shared = host.sharedServices.first { return (shared.address, shared.port) }
-        if random.coin(0.3) { return (world.members[anyMember()].subject.address, random.pick(HookWorld.ports)) }
-        return (random.address(near: landmarks), anyPort())
+    /// An address and a port.
+    struct Endpoint: Hashable, CustomStringConvertible {
+        var address: IPAddress
+        var port: UInt16
+
+        var description: String { "\(address) \(port)" }
     }
+
+    /// Whom an application may try to talk to.
+    mutating func anyPeer() -> Endpoint {
+        let shared = host.sharedServices + policy.loopbackShared
+        if random.coin(0.05), !shared.isEmpty {
+            let service = random.pick(shared)
+            return Endpoint(address: service.address, port: service.port)
+        }
+        if random.coin(0.25) { return Endpoint(address: random.pick(Self.asked), port: anyLoopbackPort()) }
+        if random.coin(0.4) {
+            let addresses = random.coin(0.9) ? world.members[anyMember()].subject.addresses.all : HookWorld.addresses
+            return Endpoint(address: random.pick(addresses), port: random.pick(HookWorld.ports))
+        }
+        return Endpoint(address: random.address(near: landmarks), port: anyPort())
+    }
+
+    /// A port at which an application may have a socket on its loopback.
+    mutating func anyLoopbackPort() -> UInt16 {
+        random.pick([
+            HookWorld.loopbackPort, HookWorld.mixedPort, HookWorld.dualPort, HookWorld.hostPort, HookWorld.silentPort,
+            random.pick(HookWorld.ports),
+        ])
+    }
+
+    /// Loopback as programs name it: some of it an application has.
+    private static let asked = [
+        "127.0.0.1", "127.0.0.1", "127.0.0.1", "::1", "::1", "::1", "0.0.0.0", "::", "127.0.0.53", "127.0.0.126",
+        "127.0.1.1", "127.0.0.127", "127.0.2.1", "127.1.0.1", "127.1.2.1", "fd56:4e45:a0a:a0a::",
+    ].map { HookWorld.address($0) }
 }

@@ -18,22 +18,50 @@ struct Mutation: CustomStringConvertible, Sendable {
     static let ofDecision = [
         Mutation(
             "the own prefix holds what is not in it", in: "decision.bpf.h",
-            "(address & own->own_mask) == own->own_network", "(address & own->own_mask) != 0"),
+            "((__u32)address.low & own->own4_mask) == own->own4_network", "((__u32)address.low & own->own4_mask) != 0"),
+        Mutation(
+            "the own IPv6 prefix is compared by its upper half only", in: "decision.bpf.h",
+            "(address.low & own->own6_mask.low) == own->own6_network.low", "own->own6_mask.high"),
         Mutation(
             "a permit counts in the other direction", in: "decision.bpf.h",
             """
-            	if (vne_image_permits_flow(&judge->image, application->environment, other, attempt->remote, attempt->protocol,
+            	if (vne_image_permits_flow(&judge->image, application->environment, other, &attempt->remote, attempt->protocol,
             				   attempt->remote_port))
             """,
             """
-            	if (vne_image_permits_flow(&judge->image, other, application->environment, attempt->remote, attempt->protocol,
+            	if (vne_image_permits_flow(&judge->image, other, application->environment, &attempt->remote, attempt->protocol,
             				   attempt->remote_port))
             """),
         Mutation(
-            "a range of ports ends before its last", in: "image.bpf.h", "port >= first && port <= last",
-            "port >= first && port < last"),
+            "a permit counts for whoever comes to its slot", in: "image.bpf.h",
+            "permits->from == from && vne_is_same(permits->to, *to)", "permits->from == from"),
         Mutation(
-            "a list of rules goes on behind its last", in: "image.bpf.h", "if (match & VNE_RULE_LAST)", "if (!match)"),
+            "a range of ports ends before its last", in: "image.bpf.h", "walk->port <= ports >> 16",
+            "walk->port < ports >> 16"),
+        Mutation(
+            "a list of rules goes on behind its last", in: "image.bpf.h", "return !!(match & VNE_RULE_LAST);",
+            "return !match;"),
+        Mutation(
+            "a comparison of an IPv6 tree ignores the lower half", in: "image.bpf.h",
+            "(address->low & compare->mask.low) == compare->network.low", "compare->mask.high"),
+        Mutation(
+            "an IPv6 tree takes the byte beside the one that differs", in: "image.bpf.h",
+            "(56 - (position & 7) * 8)", "(48 - (position & 6) * 8)"),
+        Mutation(
+            "IPv6 remotes are judged by the list for IPv4", in: "decision.bpf.h",
+            """
+            	if (vne_image_remote_allows(&judge->image, ipv4 ? own->remote_out4 : own->remote_out6, &attempt->remote,
+            				    attempt->protocol, attempt->remote_port))
+            		return VNE_REASON_REMOTE;
+            """,
+            """
+            	if (vne_image_remote_allows(&judge->image, ipv4 ? own->remote_out6 : own->remote_out4, &attempt->remote,
+            				    attempt->protocol, attempt->remote_port))
+            		return VNE_REASON_REMOTE;
+            """),
+        Mutation(
+            "an application may have lost its IPv6 address to another environment", in: "decision.bpf.h",
+            "if (has6 && !vne_in_own_prefix(judge, ipv6) && !vne_is_assigned(judge, &ipv6))", "if (!has4 && !has6)"),
         Mutation(
             "the host is allowed where it is denied", in: "decision.bpf.h",
             "VNE_ENVIRONMENT_HOST ? VNE_REASON_HOST : VNE_REASON_HOST_DENIED",
@@ -46,11 +74,35 @@ struct Mutation: CustomStringConvertible, Sendable {
             "a daemon of the host may answer on an application address", in: "decision.bpf.h", "\t\treturn allowed;\n",
             "\t\treturn 0;\n"),
         Mutation(
+            "a process of the host may talk to a private loopback", in: "decision.bpf.h",
+            "if (reason == VNE_REASON_OWN_LOOPBACK)\n\t\treturn attempt->protocol != VNE_TCP",
+            "if (reason == VNE_REASON_OWN_LOOPBACK)\n\t\treturn attempt->protocol == VNE_TCP"),
+        Mutation(
+            "a packet may leave with any source that is loopback", in: "decision.bpf.h",
+            "\tif (vne_is_own_loopback(application, source)) {\n", "\tif (vne_is_loopback(source)) {\n"),
+        Mutation(
+            "a packet may leave a private loopback", in: "decision.bpf.h",
+            "return vne_is_shared(judge, attempt) ? VNE_REASON_SHARED : VNE_REASON_SOURCE;",
+            "return vne_decide_outgoing(judge, attempt);"),
+        Mutation(
+            "another application's private block is the own one", in: "address.bpf.h",
+            "__u32 offset = own - application->loopback4,", "__u32 offset = (own - application->loopback4) & 0xff,"),
+        Mutation(
+            "an IPv6 address is the own one by its lower half", in: "address.bpf.h",
+            "return !vne_is_none(address) && vne_is_same(address, application->address6);",
+            "return !vne_is_none(address) && address.low == application->address6.low;"),
+        Mutation(
+            "a private loopback is reached over the wire", in: "decision.bpf.h",
+            "\tif (attempt->interface != VNE_LOOPBACK_INTERFACE)\n\t\treturn VNE_REASON_LOOPBACK;\n", ""),
+        Mutation(
             "a service is shared at every port", in: "image.bpf.h", "image->header->shared[i].port == port", "port"),
         Mutation(
             "a flow counts whoever began it", in: "flows.bpf.h",
-            "application->flow_keys[set][way] != key || (stamp & VNE_FLOW_INCOMING) != incoming",
-            "application->flow_keys[set][way] != key"),
+            "(stamp & VNE_FLOW_INCOMING) == incoming && stamp", "incoming <= VNE_FLOW_INCOMING && stamp"),
+        Mutation(
+            "a flow is known by its ports and half of its peer", in: "flows.bpf.h",
+            "vne_is_same(application->flow_remotes[set][way], flow->remote)",
+            "application->flow_remotes[set][way].low == flow->remote.low"),
         Mutation(
             "a flow never ends", in: "flows.bpf.h", "now - stamp < VNE_FLOW_TIMEOUT", "now - stamp < ~0u"),
         Mutation(
@@ -61,30 +113,61 @@ struct Mutation: CustomStringConvertible, Sendable {
     static let ofHooks = [
         Mutation(
             "connect judges the port in network byte order", in: "connect.bpf.c",
-            "\t\t.remote = bpf_ntohl(ctx->user_ip4),\n\t\t.remote_port = bpf_ntohs(ctx->user_port),",
-            "\t\t.remote = bpf_ntohl(ctx->user_ip4),\n\t\t.remote_port = ctx->user_port,"),
+            "\t\t.remote = vne_named4(ctx),\n\t\t.remote_port = bpf_ntohs(ctx->user_port),",
+            "\t\t.remote = vne_named4(ctx),\n\t\t.remote_port = ctx->user_port,"),
         Mutation(
-            "ingress takes packets for any destination", in: "ingress.bpf.c",
-            "if (packet->destination != judge->application->address)", "if (!packet->destination)"),
+            "ingress takes packets for any destination", in: "decision.bpf.h",
+            "\tif (vne_is_own_address(judge->application, destination))\n\t\treturn vne_decide_incoming",
+            "\tif (!vne_is_none(destination))\n\t\treturn vne_decide_incoming"),
         Mutation(
             "send forgets the protocol", in: "send.bpf.c",
-            "\t\t.protocol = vne_socket_protocol(ctx),\n\t};\n\tstruct bpf_sock *sk",
-            "\t\t.protocol = VNE_TCP,\n\t};\n\tstruct bpf_sock *sk"),
+            "\t\t.protocol = vne_socket_protocol(ctx),\n\t};\n\tstruct vne_address local = vne_address4(0);",
+            "\t\t.protocol = VNE_TCP,\n\t};\n\tstruct vne_address local = vne_address4(0);"),
         Mutation(
-            "bind takes a foreign address", in: "bind.bpf.c", "else if (attempt.remote != judge.application->address)",
-            "else if (attempt.local_port && attempt.remote != judge.application->address)"),
+            "bind takes a foreign address", in: "bind.bpf.c", "return vne_own_loopback4(application, asked);",
+            "return vne_own_loopback4(application, asked) ?: asked;"),
+        Mutation(
+            "bind takes a foreign IPv6 address", in: "bind.bpf.c",
+            "return vne_is_same(asked, application->address6) ? asked : none;", "return asked;"),
         Mutation(
             "audit mode lifts every denial", in: "record.bpf.h", "reason >= VNE_REASON_FIRST_REACHABILITY && ", ""),
         Mutation(
-            "any datagram answers", in: "ingress.bpf.c",
-            "sk->dst_ip4 == bpf_htonl(packet->source) && sk->dst_port == bpf_htons(packet->source_port)",
-            "packet->source"),
+            "any datagram answers", in: "incoming.bpf.c",
+            "\tif (!sk || sk->dst_port != bpf_htons(packet->source_port))\n\t\treturn 0;\n",
+            "\tif (sk)\n\t\treturn 1;\n\tif (!sk)\n\t\treturn 0;\n"),
         Mutation(
-            "the short way for established connections is open from every interface", in: "ingress.bpf.c",
-            "skb->ifindex == VNE_LOOPBACK_INTERFACE && judge", "skb->ifindex && judge"),
+            "the short way for established connections is open from every interface", in: "incoming.bpf.c",
+            "vne_in_own_prefix(judge, packet->source) && skb->ifindex == VNE_LOOPBACK_INTERFACE",
+            "vne_in_own_prefix(judge, packet->source) && skb->ifindex"),
         Mutation(
-            "whoever sends with an application address is that application", in: "ingress.bpf.c",
+            "whoever sends with an application address is that application", in: "incoming.bpf.c",
             "!vne_sender_owns_source(skb, packet, judge->application)",
             "vne_sender_owns_source(skb, packet, judge->application) < 0"),
+        Mutation(
+            "an IPv4 address is taken in its IPv6 form on the wire", in: "packet.bpf.h",
+            "if (vne_is_ipv4(packet->source) || vne_is_ipv4(packet->destination))",
+            "if (vne_is_ipv4(packet->source) && vne_is_ipv4(packet->destination))"),
+        Mutation(
+            "options of IPv6 hide the ports", in: "packet.bpf.h", "offset += (extension.hdrlen + 1) * 8;",
+            "offset += extension.hdrlen * 8;"),
+        Mutation(
+            "a daemon of the host takes what is called on loopback", in: "loopback.bpf.h",
+            "if (found >= VNE_LISTENER_BOUND)", "if (found >= VNE_LISTENER_FOREIGN)"),
+        Mutation(
+            "a wildcard's socket is not reached over loopback", in: "loopback.bpf.h",
+            "&wild) >= VNE_LISTENER_WILDCARD) {", "&wild) > VNE_LISTENER_DUAL_WILDCARD) {"),
+        Mutation(
+            "a datagram to loopback leaves with the application address", in: "send.bpf.c",
+            "if (reason != VNE_REASON_OWN_LOOPBACK && reason != VNE_REASON_SHARED)",
+            "if (reason != VNE_REASON_SHARED)"),
+        Mutation(
+            "the peer on loopback has its own name", in: "name.bpf.c", "\tif (asked)\n\t\treturn asked;\n",
+            "\tif (asked == address)\n\t\treturn asked;\n"),
+        Mutation(
+            "a datagram from IPv6 loopback has its own name", in: "name.bpf.c",
+            "if (vne_is_same(address, application->loopback6) ||", "if ("),
+        Mutation(
+            "a socket says the address for the wildcard that it asked for", in: "name.bpf.c",
+            "return asked && *asked == VNE_ASKED_WILDCARD;", "return asked && *asked == VNE_ASKED_WILDCARD + 1;"),
     ]
 }

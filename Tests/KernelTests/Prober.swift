@@ -9,7 +9,15 @@ final class Prober {
         /// 0 for none.
         var errno: Int32
         /// What else was asked for.
-        var value: UInt64
+        var words: [String]
+
+        /// The first of it, as a number.
+        var value: UInt64 { words.first.flatMap { UInt64($0) } ?? 0 }
+
+        /// A word that is an address; nil where there is none.
+        func address(_ index: Int) -> IPAddress? {
+            index < words.count ? IPAddress(words[index]) : nil
+        }
     }
 
     private let process: pid_t
@@ -61,10 +69,10 @@ final class Prober {
         let bytes = Array((question + "\n").utf8)
         guard unsafe write(line, bytes, bytes.count) == bytes.count else { throw TestFailure("the prober is gone") }
         let words = try answer().split(separator: " ")
-        guard words.count == 2, let code = Int32(words[0]), let value = UInt64(words[1]) else {
+        guard words.count >= 2, let code = Int32(words[0]) else {
             throw TestFailure("the prober said \(words) to “\(question)”")
         }
-        return Answer(errno: code, value: value)
+        return Answer(errno: code, words: words.dropFirst().map(String.init))
     }
 
     /// Asks for what must work.

@@ -4,7 +4,7 @@ import Testing
 
 @Suite struct PlanTests {
     private static let shop = Environment(name: "shop", addresses: [net("10.10.2.0/24")], line: 3)
-    private static let bank = Environment(name: "bank", addresses: [net("10.10.3.0/24")], line: 5)
+    private static let bank = Environment(name: "bank", addresses: [net("10.10.3.0/24"), net("fd00:3::/64")], line: 5)
 
     private func policy(_ environments: [Environment] = [shop, bank], _ applications: [Application] = []) -> Policy {
         Policy(addressSpace: [net("10.10.0.0/16")], environments: environments, applications: applications)
@@ -15,7 +15,7 @@ import Testing
         hostname: String? = nil
     ) -> Application {
         Application(
-            name: name, environment: environment, address: address.map { ip($0) }, hostname: hostname,
+            name: name, environment: environment, addresses: address.map { own(list: $0) }, hostname: hostname,
             cgroup: cgroup ?? "vne.slice/\(name)")
     }
 
@@ -24,7 +24,7 @@ import Testing
         byHand: Bool = false, egress: Bool = false, state: AttachedApplication.State = .attached
     ) -> AttachedApplication {
         AttachedApplication(
-            state: state, name: name, environment: environment, address: ip(address),
+            state: state, name: name, environment: environment, addresses: own(list: address), loopback: loopback(0),
             cgroupPath: cgroup ?? "vne.slice/\(name)", cgroupID: 1, cgroupLevel: 2, fromPolicy: !byHand, egress: egress)
     }
 
@@ -53,7 +53,7 @@ import Testing
             [
                 application("web", "10.10.2.1", cgroup: "system.slice/nginx.service"), application("any", nil),
                 application("later", "10.10.2.3"),
-                Application(name: "by-hand", environment: "shop", address: ip("10.10.2.9")),
+                Application(name: "by-hand", environment: "shop", addresses: own("10.10.2.9")),
             ])
         let plan = Plan.make(
             current: nil, desired: desired, attached: [], cgroupsPresent: { $0 != "vne.slice/later" })
@@ -121,7 +121,7 @@ import Testing
 
     @Test func `one whose cgroup the policy no longer names stays where it is`() {
         let desired = policy(
-            [Self.shop], [Application(name: "web", environment: "shop", address: ip("10.10.2.1"))])
+            [Self.shop], [Application(name: "web", environment: "shop", addresses: own("10.10.2.1"))])
         #expect(lines(desired, attached: [attached("web", "10.10.2.1")]) == [])
     }
 
@@ -141,6 +141,81 @@ import Testing
         #expect(
             lines(elsewhere, attached: [attached("web", "10.10.2.77")])
                 == ["~ move web from shop as 10.10.2.77 to bank as an address of its own"])
+    }
+
+    private static let dual = Environment(name: "dual", addresses: [net("10.10.4.0/24"), net("fd00:4::/64")], line: 7)
+
+    @Test func `both addresses are said`() {
+        let desired = policy([Self.dual], [application("web", "10.10.4.1, fd00:4::1", in: "dual")])
+        #expect(lines(desired) == ["+ attach web to dual as 10.10.4.1, fd00:4::1 (vne.slice/web)"])
+        #expect(lines(desired, attached: [attached("web", "10.10.4.1, fd00:4::1", in: "dual")]) == [])
+    }
+
+    @Test func `an address of another family more or less is a move`() {
+        let desired = policy([Self.dual], [application("web", "10.10.4.1, fd00:4::1", in: "dual")])
+        #expect(
+            lines(desired, attached: [attached("web", "10.10.4.1", in: "dual")])
+                == ["~ move web from dual as 10.10.4.1 to dual as 10.10.4.1, fd00:4::1"])
+        let fewer = policy([Self.dual], [application("web", "fd00:4::1", in: "dual")])
+        let plan = Plan.make(
+            current: fewer, desired: fewer, attached: [attached("web", "10.10.4.1, fd00:4::1", in: "dual")],
+            cgroupsPresent: { _ in true })
+        #expect(plan.description == "~ move web from dual as 10.10.4.1, fd00:4::1 to dual as fd00:4::1")
+        #expect(plan.revokes)
+    }
+
+    @Test func `one address that somebody else has is waited for, and none is taken`() {
+        let desired = policy(
+            [Self.dual],
+            [
+                application("web", "10.10.4.1, fd00:4::1", in: "dual"),
+                application("new", "10.10.4.2, fd00:4::1", in: "dual"),
+            ])
+        #expect(
+            lines(
+                desired,
+                attached: [
+                    attached("web", "10.10.4.1", in: "dual"), attached("mine", "fd00:4::1", in: "dual", byHand: true),
+                ]) == [
+                    "! web waits: its address fd00:4::1 is held by mine",
+                    "! new waits: its address fd00:4::1 is held by mine",
+                ])
+    }
+
+    @Test func `each family's address is passed on`() {
+        let desired = policy(
+            [Self.dual],
+            [
+                application("a", "10.10.4.2, fd00:4::1", in: "dual"),
+                application("b", "10.10.4.3, fd00:4::2", in: "dual"),
+            ])
+        #expect(
+            lines(
+                desired,
+                attached: [
+                    attached("a", "10.10.4.1, fd00:4::1", in: "dual"),
+                    attached("b", "10.10.4.2, fd00:4::2", in: "dual"),
+                ]) == [
+                    "~ move b from dual as 10.10.4.2, fd00:4::2 to dual as 10.10.4.3, fd00:4::2",
+                    "~ move a from dual as 10.10.4.1, fd00:4::1 to dual as 10.10.4.2, fd00:4::1",
+                ])
+    }
+
+    @Test func `chosen addresses stay while the environment holds them`() {
+        let desired = policy([Self.dual], [application("web", nil, in: "dual")])
+        #expect(lines(desired, attached: [attached("web", "10.10.4.9, fd00:4::9", in: "dual")]) == [])
+        // A family that the environment got later is for those that are attached later.
+        #expect(lines(desired, attached: [attached("web", "10.10.4.9", in: "dual")]) == [])
+        #expect(
+            lines(desired, attached: [attached("web", "10.10.4.9, fd00:5::9", in: "dual")])
+                == ["~ move web from dual as 10.10.4.9, fd00:5::9 to dual as an address of its own"])
+    }
+
+    @Test func `a family that the environment has no longer is given up, the other address stays`() {
+        let desired = policy([Self.shop], [application("web", nil)])
+        #expect(
+            lines(desired, attached: [attached("web", "10.10.2.9, fd00:4::9")])
+                == ["~ move web from shop as 10.10.2.9, fd00:4::9 to shop as 10.10.2.9"])
     }
 
     @Test func `a policy that names what was attached by hand takes it over`() {
@@ -211,9 +286,11 @@ import Testing
                 policy([Self.shop]),
                 attached: [
                     attached("a", "10.10.3.1", in: "bank", byHand: true), attached("b", "10.10.3.2", byHand: true),
+                    attached("c", "10.10.2.3, fd00:4::1", byHand: true),
                 ]) == [
                     "! a is stranded: there is no environment bank, so everything is denied to it",
                     "! b is stranded: 10.10.3.2 is no longer in shop, so everything is denied to it",
+                    "! c is stranded: fd00:4::1 is no longer in shop, so everything is denied to it",
                 ])
     }
 
@@ -230,7 +307,11 @@ import Testing
         let cgroups = (0..<6).map { "c\($0)" }
         func pick<Value>(_ values: [Value]) -> [Value] { Array(values.shuffled(using: &random).prefix(4)) }
         func environmentOf(_ number: Int) -> String { number < 3 ? "shop" : "bank" }
-        func address(_ number: Int) -> String { number < 3 ? "10.10.2.\(number)" : "10.10.3.\(number)" }
+        func address(_ number: Int) -> String {
+            let network = number < 3 ? 2 : 3
+            let ipv6 = "fd00:\(network)::\(number)"
+            return random.one(in: 3) ? ipv6 : "10.10.\(network).\(number)" + (random.one(in: 2) ? ", \(ipv6)" : "")
+        }
         for _ in 0..<50 {
             let names = pick(["a", "b", "c", "d", "e", "f"])
             let numbers = pick(Array(0..<6))
@@ -250,7 +331,7 @@ import Testing
                     byHand: random.one(in: 3))
             }
             let plan = Plan.make(current: nil, desired: desired, attached: live, cgroupsPresent: { _ in true })
-            var held = Dictionary(uniqueKeysWithValues: live.map { ($0.name, $0.address) })
+            var held = Dictionary(uniqueKeysWithValues: live.map { ($0.name, $0.addresses) })
             var attachedPaths = Dictionary(uniqueKeysWithValues: live.map { ($0.name, $0.cgroupPath) })
             for change in plan.changes {
                 switch change {
@@ -259,27 +340,29 @@ import Testing
                     held[name] = nil
                     attachedPaths[name] = nil
                 case .move(let name, let from, let to):
-                    #expect(held[name] == from.address)
-                    held[name] = to.address
+                    #expect(held[name] == from.addresses)
+                    held[name] = to.addresses
                 case .attach(let application):
                     #expect(held[application.name] == nil)
                     #expect(!attachedPaths.values.contains(application.cgroup ?? ""))
-                    held[application.name] = application.address
+                    held[application.name] = application.addresses
                     attachedPaths[application.name] = application.cgroup
                 default:
                     break
                 }
-                #expect(Set(held.values).count == held.count)
+                let addresses = held.values.compactMap { $0 }.flatMap(\.all)
+                #expect(Set(addresses).count == addresses.count)
             }
             // What was planned once is done: the next plan finds the same obstacles and nothing to do.
-            let after = held.compactMap { name, address in
+            let after = held.compactMap { name, addresses in
                 attachedPaths[name].map { path in
                     let isPolicy = desired.applications.contains { $0.name == name && $0.cgroup == path }
                     let old = live.first { $0.name == name }
                     let wanted = desired.applications.first { $0.name == name }
                     return attached(
-                        name, address.description,
-                        in: isPolicy && wanted?.address == address ? wanted?.environment ?? "" : old?.environment ?? "",
+                        name, addresses.description,
+                        in: isPolicy && wanted?.addresses == addresses
+                            ? wanted?.environment ?? "" : old?.environment ?? "",
                         cgroup: path, byHand: !(old?.fromPolicy ?? true) && !isPolicy)
                 }
             }
@@ -292,7 +375,7 @@ import Testing
 /// Whether a change of policy may take something away.
 @Suite struct PlanRevocationTests {
     private static let base = Environment(
-        name: "shop", addresses: [net("10.10.2.0/24")],
+        name: "shop", addresses: [net("10.10.2.0/24"), net("fd00:2::/64")],
         remoteOut: RemotePolicy(otherwise: false, rules: [RemoteRule(prefix: net("192.0.2.0/24"), allows: true)]),
         permits: [Permit(to: "bank", ports: ports("tcp/1", "tcp/2"))])
 
@@ -300,9 +383,10 @@ import Testing
         var shop = base
         change(&shop)
         return Policy(
-            addressSpace: [net("10.10.0.0/16")], addressSpaceInterfaces: ["eth1"],
+            addressSpace: [net("10.10.0.0/16"), net("fd00::/24")], addressSpaceInterfaces: ["eth1"],
             environments: [shop, Environment(name: "bank", addresses: [net("10.10.3.0/24")])],
-            applications: [Application(name: "web", environment: "shop", address: ip("10.10.2.1"))])
+            applications: [Application(name: "web", environment: "shop", addresses: own("10.10.2.1", "fd00:2::1"))],
+            loopbackShared: [SharedService(address: ip("127.0.0.1"), port: 11211)])
     }
 
     struct Case: Sendable, CustomTestStringConvertible {
@@ -335,16 +419,17 @@ import Testing
             $0.environments.append(Environment(name: "x", addresses: [net("10.10.9.0/24")]))
         },
         Case("another application") {
-            $0.applications.append(Application(name: "x", environment: "bank", address: nil))
+            $0.applications.append(Application(name: "x", environment: "bank", addresses: nil))
         },
         Case("another interface") { $0.addressSpaceInterfaces.append("eth2") },
+        Case("another shared service") { $0.loopbackShared.append(SharedService(address: ip("::1"), port: 80)) },
     ])
     func `a change that only adds revokes nothing`(case one: Case) {
         #expect(!Plan.revokes(current: Self.policy(), desired: one.desired))
     }
 
     @Test(arguments: [
-        Case("an address less", policy { $0.addresses = [net("10.10.2.0/25")] }),
+        Case("an address less", policy { $0.addresses[0] = net("10.10.2.0/25") }),
         Case("a permit less", policy { $0.permits = [] }),
         Case("a port less", policy { $0.permits[0].ports.removeLast() }),
         Case("a permit to one application only", policy { $0.permits[0].application = "db" }),
@@ -360,7 +445,10 @@ import Testing
         Case("an interface less") { $0.addressSpaceInterfaces = [] },
         Case("an environment less") { $0.environments.removeLast() },
         Case("an application less") { $0.applications = [] },
-        Case("an application elsewhere") { $0.applications[0].address = ip("10.10.2.2") },
+        Case("an application elsewhere") { $0.applications[0].addresses = own("10.10.2.2", "fd00:2::1") },
+        Case("an application without its IPv6 address") { $0.applications[0].addresses = own("10.10.2.1") },
+        Case("a family less") { $0.environments[0].addresses.removeLast() },
+        Case("a shared service less") { $0.loopbackShared = [] },
     ])
     func `a change that may take something away revokes`(case one: Case) {
         #expect(Plan.revokes(current: Self.policy(), desired: one.desired))

@@ -23,10 +23,11 @@ import Testing
     }
 
     static let policy = Policy(
-        addressSpace: [net("10.10.0.0/16"), net("127.77.0.0/16"), net("192.168.1.7")],
+        addressSpace: [net("10.10.0.0/16"), net("127.77.0.0/16"), net("192.168.1.7"), net("fd00::/24")],
         environments: [
             Environment(
-                name: "shop", addresses: [net("10.10.2.0/24"), net("192.168.1.7")], remoteIn: .deny(line: 13),
+                name: "shop", addresses: [net("10.10.2.0/24"), net("192.168.1.7"), net("fd00:2::/64")],
+                remoteIn: .deny(line: 13),
                 remoteOut: RemotePolicy(
                     otherwise: false, otherwiseLine: 14,
                     rules: [
@@ -37,6 +38,8 @@ import Testing
                         RemoteRule(prefix: net("192.0.2.200"), ports: ports("tcp/443"), allows: true, line: 17),
                         RemoteRule(prefix: net("192.0.2.201"), allows: true, line: 18),
                         RemoteRule(prefix: net("192.0.2.201"), allows: false, line: 19),
+                        RemoteRule(prefix: net("2001:db8::/32"), ports: ports("tcp/443"), allows: true, line: 20),
+                        RemoteRule(prefix: net("2001:db8:1::/48"), allows: false, line: 20),
                     ]),
                 permits: [
                     Permit(to: "payments", application: "db", ports: ports("tcp/5432"), line: 11),
@@ -44,7 +47,7 @@ import Testing
                 ],
                 protocols: [.tcp, .udp, .ping]),
             Environment(
-                name: "payments", addresses: [net("10.10.3.0/24")],
+                name: "payments", addresses: [net("10.10.3.0/24"), net("fd00:3::/64")],
                 remoteIn: RemotePolicy(
                     otherwise: false, otherwiseLine: 23,
                     rules: [
@@ -53,7 +56,7 @@ import Testing
                     ]),
                 remoteOut: .deny(line: 24), host: false, permits: [Permit(to: "mail", line: 21)]),
             Environment(
-                name: "mail", addresses: [net("10.10.4.0/24")], linkLocal: true,
+                name: "mail", addresses: [net("10.10.4.0/24"), net("fd00:4::/64")], linkLocal: true,
                 permits: [Permit(to: "shop", application: "web", ports: ports("tcp/25"), line: 31)],
                 protocols: [.tcp, .udp, .ping]),
             Environment(name: "plain", addresses: [net("10.10.5.0/24")], protocols: [.tcp]),
@@ -62,26 +65,36 @@ import Testing
                 mode: .audit),
         ],
         applications: [
-            Application(name: "web", environment: "shop", address: ip("10.10.2.1")),
-            Application(name: "db", environment: "payments", address: ip("10.10.3.1")),
-        ])
+            Application(name: "web", environment: "shop", addresses: own("10.10.2.1", "fd00:2::1")),
+            Application(name: "db", environment: "payments", addresses: own("10.10.3.1", "fd00:3::1")),
+        ],
+        loopbackShared: [SharedService(address: ip("127.0.0.1"), port: 11211)])
 
     static let host = HostView(
-        addresses: [ip("192.168.1.5"), ip("169.254.7.7"), ip("10.10.9.9")],
+        addresses: [ip("192.168.1.5"), ip("169.254.7.7"), ip("10.10.9.9"), ip("2001:db8:5::5")],
         broadcasts: [ip("192.168.1.255"), ip("10.10.255.255")],
-        sharedServices: [SharedService(address: ip("127.0.0.53"), port: 53)], interfaces: ["eth1": 7])
+        sharedServices: [
+            SharedService(address: ip("127.0.0.53"), port: 53), SharedService(address: ip("::1"), port: 53),
+        ], interfaces: ["eth1": 7])
 
-    static let web = Subject(environment: "shop", address: ip("10.10.2.1"))
-    static let db = Subject(environment: "payments", address: ip("10.10.3.1"))
-    static let post = Subject(environment: "mail", address: ip("10.10.4.1"))
-    static let plain = Subject(environment: "plain", address: ip("10.10.5.1"))
-    static let watched = Subject(environment: "watched", address: ip("10.10.6.1"))
-    static let nobody = Subject(environment: "nowhere", address: ip("10.10.2.1"))
+    static let web = Subject(
+        environment: "shop", addresses: own("10.10.2.1", "fd00:2::1"), loopback: loopback(0))
+    static let db = Subject(
+        environment: "payments", addresses: own("10.10.3.1", "fd00:3::1"), loopback: loopback(1))
+    static let post = Subject(environment: "mail", addresses: own("10.10.4.1"), loopback: loopback(2))
+    static let plain = Subject(environment: "plain", addresses: own("10.10.5.1"), loopback: loopback(3))
+    static let watched = Subject(environment: "watched", addresses: own("10.10.6.1"), loopback: loopback(4))
+    static let six = Subject(environment: "mail", addresses: own("fd00:4::6"), loopback: loopback(9))
+    static let nobody = Subject(environment: "nowhere", addresses: own("10.10.2.1"), loopback: loopback(5))
 
     static func out(
-        _ transport: TransportProtocol, _ to: String, _ port: UInt16, answers: Bool = false, from local: UInt16 = 0
+        _ transport: TransportProtocol, _ to: String, _ port: UInt16, answers: Bool = false, from local: UInt16 = 0,
+        source: String? = nil, listens: Bool = true
     ) -> Attempt {
-        .outgoing(Outgoing(transport, to: ip(to), port: port, answersFlow: answers, localPort: local))
+        .outgoing(
+            Outgoing(
+                transport, to: ip(to), port: port, source: source.map { ip($0) }, loopbackListens: listens,
+                answersFlow: answers, localPort: local))
     }
 
     /// A packet to web unless said otherwise.
@@ -109,20 +122,66 @@ import Testing
         Case("binding the wildcard", web, .bind(.tcp, ip("0.0.0.0")), .permittedUse),
         Case("binding the own address", web, .bind(.udp, ip("10.10.2.1")), .permittedUse),
         Case("binding a neighbour's", web, .bind(.tcp, ip("10.10.2.2")), .foreignAddress),
-        Case("binding loopback", web, .bind(.tcp, ip("127.0.0.1")), .foreignAddress),
+        Case("binding the wildcard of IPv6", web, .bind(.tcp, ip("::")), .permittedUse),
+        Case("also without an address of the family", plain, .bind(.tcp, ip("::")), .permittedUse),
+        Case("and the other way round", six, .bind(.tcp, ip("0.0.0.0")), .permittedUse),
+        Case("binding the own IPv6 address", web, .bind(.udp, ip("fd00:2::1")), .permittedUse),
+        Case("mapped, it is the IPv4 address", web, .bind(.udp, ip("::ffff:10.10.2.1")), .permittedUse),
+        Case("binding a neighbour's IPv6 address", web, .bind(.udp, ip("fd00:2::2")), .foreignAddress),
+        Case("binding loopback", web, .bind(.tcp, ip("127.0.0.1")), .permittedUse),
+        Case("binding the loopback of IPv6", plain, .bind(.tcp, ip("::1")), .permittedUse),
+        Case("binding what Debian calls the host", web, .bind(.tcp, ip("127.0.1.1")), .permittedUse),
+        Case("binding the rest of loopback", web, .bind(.tcp, ip("127.0.2.1")), .foreignAddress),
+        Case("binding a private loopback by its own name", web, .bind(.tcp, ip("127.1.0.1")), .foreignAddress),
+        Case("and that of IPv6", web, .bind(.tcp, ip("fd56:4e45::")), .foreignAddress),
         Case("binding a group", web, .bind(.udp, ip("224.0.0.251")), .foreignAddress),
         Case("binding the host's", web, .bind(.tcp, ip("192.168.1.5")), .foreignAddress),
     ]
 
     static let going: [Case] = [
         Case("protocol before all", plain, out(.udp, "10.10.5.2", 53), .protocol),
-        Case("loopback", web, out(.tcp, "127.0.0.1", 80), .loopback),
-        Case("the wildcard as destination", web, out(.tcp, "0.0.0.0", 80), .loopback),
+        Case("loopback", web, out(.tcp, "127.0.0.1", 80), .ownLoopback),
+        Case("where nobody listens", web, out(.tcp, "127.0.0.1", 80, listens: false), .loopback),
+        Case("loopback of IPv6", plain, out(.tcp, "::1", 80), .ownLoopback),
+        Case("where nobody listens either", web, out(.tcp, "::1", 80, listens: false), .loopback),
+        Case("the host's own name", web, out(.tcp, "127.0.1.1", 80), .ownLoopback),
+        Case("another part of loopback", web, out(.tcp, "127.0.2.1", 80), .loopback),
+        Case("its last address", web, out(.tcp, "127.255.255.255", 80), .loopback),
+        Case("the own loopback by its own name", web, out(.tcp, "127.1.0.1", 80), .loopback),
+        Case("another application's", web, out(.tcp, "127.1.1.1", 80), .loopback),
+        Case("the own one of IPv6", web, out(.tcp, "fd56:4e45::", 80), .loopback),
+        Case("without an address of the family", plain, out(.tcp, "fd56:4e45::1", 80), .loopback),
+        Case("another application's of IPv6", web, out(.tcp, "fd56:4e45::1", 80), .loopback),
+        Case("pinging loopback", web, out(.ping, "127.0.0.1", 0, listens: false), .ownLoopback),
+        Case("the wildcard as destination", web, out(.tcp, "0.0.0.0", 80), .ownLoopback),
+        Case("that of IPv6", six, out(.tcp, "::", 80), .ownLoopback),
+        Case("a service that the policy shares", web, out(.tcp, "127.0.0.1", 11211, listens: false), .shared),
+        Case("also with IPv6 only", six, out(.udp, "127.0.0.1", 11211, listens: false), .shared),
+        Case("the resolver over IPv6", plain, out(.tcp, "::1", 53, listens: false), .shared),
+        Case("no address of the family", plain, out(.tcp, "2001:db8::1", 443), .noFamily),
+        Case("none of the other", six, out(.tcp, "10.10.4.1", 25), .noFamily),
+        Case("not even multicast", plain, out(.tcp, "ff02::1", 80), .noFamily),
+        Case("a mapped address is of IPv4", plain, out(.tcp, "::ffff:10.10.5.2", 80), .ownEnvironment),
+        Case("the own environment over IPv6", web, out(.tcp, "fd00:2::2", 1), .ownEnvironment),
+        Case("a permit to an application over IPv6", web, out(.tcp, "fd00:3::1", 5432), .permit, line: 11),
+        Case("to another address of it", web, out(.tcp, "fd00:3::2", 5432), .otherEnvironment),
+        Case("a permit to all of it over IPv6", web, out(.udp, "fd00:4::9", 53), .permit, line: 12),
+        Case(
+            "an answer over TCP and IPv6", db, out(.tcp, "fd00:2::1", 40000, answers: true, from: 5432), .answer,
+            line: 11),
+        Case("unassigned in IPv6", web, out(.tcp, "fd00:5::1", 80), .unassigned),
+        Case("the host over IPv6", web, out(.tcp, "2001:db8:5::5", 22), .host),
+        Case("link-local over IPv6", six, out(.tcp, "fe80::1", 80), .linkLocal),
+        Case("denied", web, out(.tcp, "fe80::1", 80), .linkLocalDenied),
+        Case("a group of IPv6", web, out(.udp, "ff02::fb", 5353), .multicast),
+        Case("a remote over IPv6", web, out(.tcp, "2001:db8::1", 443), .remote, line: 20),
+        Case("the longer prefix denies in IPv6 too", web, out(.tcp, "2001:db8:1::1", 443), .remoteDenied, line: 20),
+        Case("a remote of IPv6 on no list", web, out(.tcp, "2600::1", 443), .remoteDenied, line: 14),
         Case("the rest of 0/8 is remote", web, out(.tcp, "0.0.0.1", 80), .remoteDenied, line: 14),
-        Case("the resolver over UDP", web, out(.udp, "127.0.0.53", 53), .resolver),
-        Case("the resolver over TCP", web, out(.tcp, "127.0.0.53", 53), .resolver),
-        Case("another port of the resolver", web, out(.udp, "127.0.0.53", 54), .loopback),
-        Case("ping to the resolver", web, out(.ping, "127.0.0.53", 53), .loopback),
+        Case("the resolver over UDP", web, out(.udp, "127.0.0.53", 53), .shared),
+        Case("the resolver over TCP", web, out(.tcp, "127.0.0.53", 53), .shared),
+        Case("another port of the resolver", web, out(.udp, "127.0.0.53", 54, listens: false), .loopback),
+        Case("ping to the resolver", web, out(.ping, "127.0.0.53", 53), .ownLoopback),
         Case("the own environment", web, out(.tcp, "10.10.2.9", 1), .ownEnvironment),
         Case("its other prefix, although a host's network", web, out(.tcp, "192.168.1.7", 1), .ownEnvironment),
         Case("a permit to an application", web, out(.tcp, "10.10.3.1", 5432), .permit, line: 11),
@@ -139,7 +198,8 @@ import Testing
         Case(
             "one from another port", db, out(.tcp, "10.10.2.1", 40000, answers: true, from: 5433), .otherEnvironment),
         Case(
-            "one from another application", Subject(environment: "payments", address: ip("10.10.3.2")),
+            "one from another application",
+            Subject(environment: "payments", addresses: own("10.10.3.2"), loopback: loopback(6)),
             out(.tcp, "10.10.2.1", 40000, answers: true, from: 5432), .otherEnvironment),
         Case("a segment that opens", db, out(.tcp, "10.10.2.1", 40000, from: 5432), .otherEnvironment),
         Case("an answer over UDP", db, out(.udp, "10.10.2.1", 40000, answers: true), .answer),
@@ -177,7 +237,92 @@ import Testing
         Case("and of none", db, out(.udp, "198.51.100.1", 5), .remoteDenied, line: 24),
     ]
 
+    static let leaving: [Case] = [
+        Case("the own address as source", web, out(.tcp, "10.10.2.9", 1, source: "10.10.2.1"), .ownEnvironment),
+        Case("that of IPv6", web, out(.tcp, "fd00:2::9", 1, source: "fd00:2::1"), .ownEnvironment),
+        Case("a neighbour's as source", web, out(.tcp, "10.10.2.9", 1, source: "10.10.2.2"), .source),
+        Case("the host's as source", web, out(.tcp, "10.10.2.9", 1, source: "192.168.1.5"), .source),
+        Case("no address of the family", plain, out(.tcp, "2001:db8::1", 1, source: "2001:db8:5::5"), .source),
+        Case("the protocol first", plain, out(.udp, "10.10.5.2", 1, source: "10.10.2.2"), .protocol),
+        Case("over the own loopback", web, out(.tcp, "127.1.0.1", 1, source: "127.1.0.1"), .ownLoopback),
+        Case("over that of IPv6", plain, out(.tcp, "fd56:4e45::3", 1, source: "fd56:4e45::3"), .ownLoopback),
+        Case("from it to the own address", web, out(.tcp, "10.10.2.1", 1, source: "127.1.0.129"), .ownLoopback),
+        Case("to it from the own address", web, out(.udp, "fd56:4e45::", 1, source: "fd00:2::1"), .ownLoopback),
+        Case("from it to a neighbour", web, out(.tcp, "10.10.2.9", 1, source: "127.1.0.1"), .source),
+        Case("from it to a shared service", web, out(.udp, "127.0.0.53", 53, source: "127.1.0.1"), .shared),
+        Case("a ping to it", web, out(.ping, "127.0.0.53", 53, source: "127.1.0.1"), .source),
+        Case("of two families", web, out(.tcp, "10.10.2.1", 1, source: "fd56:4e45::"), .source),
+        Case("from another application's", web, out(.tcp, "127.1.0.1", 1, source: "127.1.1.1"), .source),
+        Case("to another application's", web, out(.tcp, "127.1.1.1", 1, source: "10.10.2.1"), .loopback),
+        Case("to another one's of IPv6", web, out(.tcp, "fd56:4e45::1", 1, source: "fd00:2::1"), .loopback),
+        Case(
+            "to an address of the block that nobody has", web, out(.tcp, "127.1.0.0", 1, source: "10.10.2.1"), .loopback
+        ),
+        Case("to a shared service", web, out(.udp, "127.0.0.53", 53, source: "10.10.2.1"), .shared),
+        Case("to loopback by the program's name", web, out(.udp, "127.0.0.1", 80, source: "10.10.2.1"), .loopback),
+    ]
+
     static let coming: [Case] = [
+        Case("over the own loopback", web, into(.tcp, "127.1.0.1", 5, to: "127.1.0.1"), .ownLoopback),
+        Case("over that of IPv6", db, into(.tcp, "fd56:4e45::1", 5, to: "fd56:4e45::1"), .ownLoopback),
+        Case("to it from the own address", web, into(.udp, "10.10.2.1", 5, to: "127.1.0.53"), .ownLoopback),
+        Case("from it to the own address", web, into(.udp, "127.1.0.254", 5), .ownLoopback),
+        Case("to it in a protocol that it has not", plain, into(.udp, "127.1.3.1", 5, to: "127.1.3.1"), .protocol),
+        Case("from another application's loopback", web, into(.tcp, "127.1.1.1", 5, to: "127.1.0.1"), .loopback),
+        Case("from the host's", web, into(.tcp, "127.0.0.1", 5, to: "127.1.0.1"), .loopback),
+        Case("from a neighbour to the loopback", web, into(.tcp, "10.10.2.9", 5, to: "127.1.0.1"), .loopback),
+        Case("from a resolver to the loopback", web, into(.udp, "127.0.0.53", 53, to: "127.1.0.1"), .shared),
+        Case("which opens nothing", web, into(.tcp, "127.0.0.53", 53, to: "127.1.0.1"), .loopback),
+        Case("and pings nobody", web, into(.ping, "127.0.0.53", 53, to: "127.1.0.1"), .loopback),
+        Case("over the wire it is none", web, into(.udp, "127.0.0.53", 53, to: "127.1.0.1", on: wire), .loopback),
+        Case("over the wire", web, into(.tcp, "127.1.0.1", 5, to: "127.1.0.1", on: wire), .loopback),
+        Case(
+            "with the own address over the wire", web, into(.tcp, "fd00:2::1", 5, to: "fd56:4e45::", on: overlay),
+            .loopback),
+        Case(
+            "from a host process in its name", web,
+            into(.tcp, "127.1.0.1", 5, to: "127.1.0.1", owns: false), .loopback),
+        Case(
+            "a SYN-ACK of one", web,
+            into(.tcp, "127.1.0.1", 5, to: "127.1.0.1", opens: false, owns: false, accepts: true), .loopback),
+        Case(
+            "a later segment", web, into(.tcp, "127.1.0.1", 5, to: "127.1.0.1", opens: false, owns: false), .ownLoopback
+        ),
+        Case("an echo reply", web, into(.ping, "127.1.0.1", 0, to: "127.1.0.1", owns: false), .ownLoopback),
+        Case(
+            "its own loopback to the own address by a host process", web, into(.udp, "127.1.0.1", 5, owns: false),
+            .forged),
+        Case("and over the wire", web, into(.udp, "127.1.0.1", 5, on: wire), .forged),
+        Case(
+            "to an address of the block that nobody has", web, into(.tcp, "127.1.0.1", 5, to: "127.1.0.128"),
+            .notAddressed),
+        Case("to the loopback by the program's name", web, into(.tcp, "127.0.0.1", 5, to: "127.0.0.1"), .notAddressed),
+        Case("another application's loopback is the host", web, into(.tcp, "127.1.1.1", 5), .host),
+        Case("that of IPv6 as well", web, into(.tcp, "fd56:4e45::1", 5, to: "fd00:2::1"), .host),
+        Case("where the host is denied", db, into(.tcp, "fd56:4e45::5", 5, to: "fd00:3::1"), .hostDenied),
+        Case("which is forged over the wire", web, into(.tcp, "fd56:4e45::1", 5, to: "fd00:2::1", on: wire), .forged),
+        Case(
+            "an address of the other family that it has not", six, into(.tcp, "10.10.4.9", 5, to: "10.10.4.6"),
+            .notAddressed),
+        Case("the own environment over IPv6", web, into(.tcp, "fd00:2::9", 5, to: "fd00:2::1"), .ownEnvironment),
+        Case("forged over IPv6", web, into(.tcp, "fd00:2::9", 5, to: "fd00:2::1", on: wire), .forged),
+        Case("a permit over IPv6", db, into(.tcp, "fd00:2::9", 5, to: "fd00:3::1", at: 5432), .permit, line: 11),
+        Case(
+            "an answer over IPv6", web,
+            into(.tcp, "fd00:3::1", 5432, to: "fd00:2::1", opens: false), .answer, line: 11),
+        Case("the host over IPv6", web, into(.tcp, "2001:db8:5::5", 5, to: "fd00:2::1"), .host),
+        Case("link-local of IPv6 from this host", db, into(.tcp, "fe80::1", 5, to: "fd00:3::1"), .hostDenied),
+        Case("from a link", six, into(.tcp, "fe80::1", 5, to: "fd00:4::6", on: wire), .linkLocal),
+        Case("a group of IPv6 as source", web, into(.udp, "ff02::1", 5, to: "fd00:2::1"), .malformed),
+        Case("the wildcard of IPv6 as source", web, into(.udp, "::", 5, to: "fd00:2::1", on: wire), .forged),
+        Case("a resolver over IPv6", db, into(.udp, "::1", 53, to: "fd00:3::1"), .shared),
+        Case("a shared service", db, into(.udp, "127.0.0.1", 11211, to: "10.10.3.1"), .shared),
+        Case(
+            "a remote over IPv6", web, into(.tcp, "2001:db8::1", 443, to: "fd00:2::1", on: wire), .remoteDenied,
+            line: 13),
+        Case(
+            "its answer", web, into(.tcp, "2001:db8::1", 443, to: "fd00:2::1", on: wire, opens: false), .answer,
+            line: 20),
         Case("for another address", web, into(.tcp, "10.10.2.9", 5, to: "10.10.2.2"), .notAddressed),
         Case("that before the protocol", plain, into(.udp, "10.10.5.9", 5, to: "10.10.2.2"), .notAddressed),
         Case("a protocol it has not", plain, into(.udp, "10.10.5.9", 5, to: "10.10.5.1"), .protocol),
@@ -216,7 +361,7 @@ import Testing
             line: 11),
         Case("another port", db, into(.tcp, "10.10.2.77", 5, to: "10.10.3.1", at: 80), .otherEnvironment),
         Case(
-            "another application", Subject(environment: "payments", address: ip("10.10.3.2")),
+            "another application", Subject(environment: "payments", addresses: own("10.10.3.2"), loopback: loopback(7)),
             into(.tcp, "10.10.2.77", 5, to: "10.10.3.2", at: 5432), .otherEnvironment),
         Case("a permit over the wire is forged", db, into(.tcp, "10.10.2.7", 5, to: "10.10.3.1", on: wire), .forged),
         Case("an answer over TCP", web, into(.tcp, "10.10.3.1", 5432, at: 40000, opens: false), .answer, line: 11),
@@ -235,9 +380,9 @@ import Testing
         Case("a network's broadcast as source", web, into(.udp, "192.168.1.255", 5, on: wire), .malformed),
         Case("loopback over the wire", web, into(.udp, "127.0.0.1", 5, on: wire), .forged),
         Case("the wildcard over the overlay", web, into(.udp, "0.0.0.0", 5, on: overlay), .forged),
-        Case("the resolver answers", db, into(.udp, "127.0.0.53", 53, to: "10.10.3.1"), .resolver),
+        Case("the resolver answers", db, into(.udp, "127.0.0.53", 53, to: "10.10.3.1"), .shared),
         Case(
-            "also over TCP", db, into(.tcp, "127.0.0.53", 53, to: "10.10.3.1", opens: false), .resolver),
+            "also over TCP", db, into(.tcp, "127.0.0.53", 53, to: "10.10.3.1", opens: false), .shared),
         Case("but opens nothing", db, into(.tcp, "127.0.0.53", 53, to: "10.10.3.1"), .hostDenied),
         Case("loopback is the host", web, into(.tcp, "127.0.0.1", 5), .host),
         Case("ping from loopback is the host", web, into(.ping, "127.0.0.53", 53), .host),
@@ -266,7 +411,7 @@ import Testing
         Case("a remote by the overlay", plain, into(.tcp, "192.0.2.1", 5, to: "10.10.5.1", on: overlay), .remote),
     ]
 
-    @Test(arguments: sockets + going + coming)
+    @Test(arguments: sockets + going + leaving + coming)
     func `the decision is the table's`(case one: Case) {
         let verdict = Self.policy.verdict(one.attempt, by: one.subject, on: Self.host)
         #expect(verdict == Verdict(allowed: one.reason.allows, reason: one.reason, line: one.line))
@@ -289,7 +434,9 @@ import Testing
     }
 
     @Test(arguments: [
-        Case("loopback", watched, out(.tcp, "127.0.0.1", 1), .loopback),
+        Case("loopback", watched, out(.tcp, "127.0.0.1", 1, listens: false), .loopback),
+        Case("no address of the family", watched, out(.tcp, "2001:db8::1", 1), .noFamily),
+        Case("source", watched, out(.tcp, "192.0.2.1", 1, source: "10.10.6.9"), .source),
         Case("protocol", watched, .create(.ping), .protocol),
         Case("foreign address", watched, .bind(.tcp, ip("10.10.6.2")), .foreignAddress),
         Case("forged", watched, into(.tcp, "10.10.6.2", 1, to: "10.10.6.1", on: wire), .forged),
@@ -302,6 +449,13 @@ import Testing
         #expect(!verdict.audited)
     }
 
+    @Test func `an application that has one of its addresses elsewhere now is unconfigured`() {
+        let subject = Subject(environment: "shop", addresses: own("10.10.2.1", "fd00:3::7"), loopback: loopback(0))
+        for attempt in [Self.out(.tcp, "10.10.2.2", 1), Self.out(.tcp, "127.0.0.1", 1), .create(.tcp)] {
+            #expect(Self.policy.verdict(attempt, by: subject, on: Self.host).reason == .unconfigured)
+        }
+    }
+
     @Test func `every reason has a word and a sentence of its own`() {
         #expect(Set(Reason.allCases.map(\.name)).count == Reason.allCases.count)
         #expect(Set(Reason.allCases.map(\.sentence)).count == Reason.allCases.count)
@@ -311,6 +465,9 @@ import Testing
         }
         #expect(Reason(name: "whim") == nil)
         #expect(Reason.otherEnvironment.name == "other-environment")
+        #expect(Reason.allCases.prefix { $0.allows }.count == 9)
+        #expect(Reason.allCases.allSatisfy { !$0.allows || !$0.isReachability })
+        #expect(Reason.allCases.drop { !$0.isReachability }.allSatisfy { $0.isReachability })
     }
 
     @Test(arguments: [
@@ -319,6 +476,11 @@ import Testing
         ("223.255.255.255", .remote), ("224.0.0.0", .multicast), ("239.255.255.255", .multicast),
         ("240.0.0.0", .remote), ("255.255.255.255", .broadcast), ("192.168.1.255", .broadcast),
         ("192.168.1.5", .host), ("169.254.7.7", .host), ("169.254.7.8", .linkLocal), ("192.168.1.6", .remote),
+        ("fd00:2::1", .environment("shop")), ("fd00:9::1", .unassigned), ("::", .loopback), ("::1", .loopback),
+        ("::2", .remote), ("::ffff:10.10.2.1", .environment("shop")), ("fd56:4e45::", .loopback),
+        ("fd56:4e45:ffff::1", .loopback), ("fd56:4e46::", .remote), ("2001:db8:5::5", .host),
+        ("fe80::1", .linkLocal), ("febf::1", .linkLocal), ("fec0::1", .remote), ("feff::", .remote),
+        ("ff00::", .multicast), ("ffff::ffff", .multicast), ("2001:db8::", .remote),
     ])
     func `an address is the first thing that matches`(text: String, class expected: AddressClass) {
         #expect(Self.policy.classify(ip(text), on: Self.host) == expected)

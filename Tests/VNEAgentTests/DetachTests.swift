@@ -24,8 +24,32 @@ import VNEAgent
         #expect(error?.hint == "did you mean “web”?")
     }
 
+    @Test func `of two addresses the one that the host had before stays`() throws {
+        try world.publish(Samples.dualAttached)
+        world.records[10]?.ownsAddresses = [.ipv6]
+        _ = try world.agent.detach("web")
+        #expect(world.applicationAddresses.contains(address("10.10.2.1")))
+        #expect(!world.applicationAddresses.contains(address("fd00:0:2::1")))
+    }
+
+    @Test func `what is connected over the private IPv6 loopback is closed, as it would leave the host`() throws {
+        let own = try #require(world.record(named: "web")?.loopback.ipv6)
+        world.sockets = [
+            Samples.tcp(1, "\(own)", 40000, "\(own)", 6379, cgroup: 10),
+            Samples.tcp(2, "\(own)", 6379, "::", 0, cgroup: 10, state: 10),
+            Samples.tcp(3, "10.10.2.1", 40000, "198.51.100.1", 443, cgroup: 10),
+            Samples.tcp(4, "127.1.0.1", 40000, "127.1.0.1", 6379, cgroup: 10),
+        ]
+        _ = try world.agent.detach("web")
+        #expect(world.destroyed.map(\.cookie) == [1])
+        world.destroyIsUnsupported = true
+        world.sockets = [Samples.tcp(1, "\(own)", 40000, "\(own)", 6379, cgroup: 20)]
+        _ = try world.agent.detach("db")
+        #expect(world.leftovers.isEmpty)
+    }
+
     @Test func `an address that the host had before stays`() throws {
-        world.records[10]?.ownsAddress = false
+        world.records[10]?.ownsAddresses = []
         _ = try world.agent.detach("web")
         #expect(!world.steps.contains("removeAddress"))
     }
@@ -36,14 +60,20 @@ import VNEAgent
         #expect(error?.message == "nothing is left to detach: detached web: its cgroup is gone")
     }
 
-    @Test(arguments: [false, true])
+    @Test(
+        arguments: [false, true],
+        [
+            PolicySample(name: "IPv4", text: Samples.attached),
+            PolicySample(name: "both families", text: Samples.dualAttached),
+        ])
     func `whichever step it is killed at, the next command finishes it or leaves the application whole`(
-        afterEffect: Bool
+        afterEffect: Bool, policy: PolicySample
     ) throws {
+        try world.publish(policy.text)
         _ = try world.agent.detach("web")
         for number in 0..<world.steps.count {
             let world = FakeWorld()
-            try world.publish(Samples.attached)
+            try world.publish(policy.text)
             world.failing = number
             world.failsAfterEffect = afterEffect
             world.dies = true
@@ -85,6 +115,30 @@ import VNEAgent
         world.applicationAddresses = []
         #expect(Set(try world.agent.recover().map(\.finding)) == [.addressMissing])
         #expect(world.leftovers.isEmpty)
+    }
+
+    @Test func `one address of two, or the loopback, is put back as well`() throws {
+        try world.publish(Samples.dualAttached)
+        world.applicationAddresses.remove(address("fd00:0:3::1"))
+        #expect(try world.agent.recover() == [Repair("db", .addressMissing)])
+        world.loopbacks = []
+        #expect(Set(try world.agent.recover()) == [Repair("db", .addressMissing), Repair("web", .addressMissing)])
+        #expect(world.leftovers.isEmpty)
+    }
+
+    @Test func `a host that lost IPv6 leaves its applications as they are, and is told what helps`() throws {
+        try world.publish(Samples.dualAttached)
+        world.hasIPv6 = false
+        let report = try world.agent.attach(
+            AttachRequest(cgroup: "other", environment: "shop", addresses: .fixed(addresses("10.10.2.9")), name: "app"))
+        #expect(Set(report.repairs.map(\.finding)) == [.failed])
+        #expect(
+            Set(report.warnings) == [
+                "web is as it was found: switch IPv6 on", "db is as it was found: switch IPv6 on",
+            ])
+        #expect(world.open[10] != nil)
+        world.hasIPv6 = true
+        #expect(Set(try world.agent.recover()) == [Repair("web", .addressMissing), Repair("db", .addressMissing)])
     }
 
     @Test func `a repair that fails is told and does not keep the command from its work`() throws {

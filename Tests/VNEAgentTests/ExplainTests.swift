@@ -63,9 +63,10 @@ import VNEAgent
 
     @Test(arguments: [
         ("web", "10.10.2.1:80", "own-environment"), ("web", "10.10.99.1:80", "unassigned"),
-        ("web", "127.0.0.1:80", "loopback"), ("web", "192.0.2.1:22", "host"), ("web", "198.51.100.1:443", "remote"),
+        ("web", "127.1.0.1:80", "loopback"), ("web", "192.0.2.1:22", "host"), ("web", "198.51.100.1:443", "remote"),
         ("web", "224.0.0.1:5/udp", "multicast"), ("web", "169.254.1.1:80", "link-local-denied"),
         ("web", "10.10.2.9/ping", "protocol"), ("db", "198.51.100.1:443", "remote-denied"),
+        ("web", "2001:db8::9", "no-family"), ("web", "::1", "loopback"), ("web", "[::1]:80/udp", "own-loopback"),
     ])
     func `each reason is told`(name: String, peer: String, reason: String) throws {
         #expect(try explain(name, peer).cases.first?.sides.first?.reason == reason)
@@ -74,6 +75,84 @@ import VNEAgent
     @Test func `udp is decided at send, and what the environment does not speak where sockets are made`() throws {
         #expect(try explain("web", "db:53/udp").cases.first?.sides.first?.hook == "send")
         #expect(try explain("web", "db/ping").cases.first?.sides.first?.hook == "create")
+    }
+
+    @Test func `an IPv6 flow is told as an IPv4 one is`() throws {
+        try world.publish(Samples.dualAttached)
+        #expect(
+            try explain("web", "[fd00:0:3::1]:5432").description == """
+                tcp: web (shop, fd00:0:2::1) to fd00:0:3::1 (application db of payments)
+                ALLOWED, port 5432
+                  connect at web: allowed: a permit of the policy covers it [permit]  policy.yaml:6
+                  ingress at db: allowed: a permit of the policy covers it [permit]  policy.yaml:6
+                """)
+        #expect(try explain("web", "fd00:0:3::1").cases.map(\.ports) == ["1-5431", "5432", "5433-65535"])
+        let answer = try explain("db", "[2001:db8::99]:5432", incoming: true)
+        #expect(answer.cases.first?.sides.map(\.reason) == ["remote-denied"])
+        #expect(answer.addresses == [address("10.10.3.1"), address("fd00:0:3::1")])
+    }
+
+    @Test func `a name stands for an address of a family that both have`() throws {
+        let only6 = Samples.dualAttached.replacing("[10.10.3.1, \"fd00:0:3::1\"]", with: "\"fd00:0:3::1\"")
+        try world.publish(only6)
+        #expect(try explain("web", "db:5432").peer == address("fd00:0:3::1"))
+        #expect(try explain("db", "web:80").peer == address("fd00:0:2::1"))
+        #expect(try explain("web", "web:80").peer == address("10.10.2.1"))
+    }
+
+    @Test func `a family that one of both lacks is told at the end that lacks it`() throws {
+        let only6 = Samples.dualAttached.replacing("[10.10.3.1, \"fd00:0:3::1\"]", with: "\"fd00:0:3::1\"")
+        try world.publish(only6)
+        let outgoing = try explain("db", "10.10.2.1:80")
+        #expect(outgoing.cases.first?.sides.map(\.reason) == ["no-family"])
+        #expect(outgoing.description.hasPrefix("tcp: db (payments, fd00:0:3::1) to 10.10.2.1"))
+        let incoming = try explain("db", "10.10.2.1:80", incoming: true)
+        #expect(incoming.cases.first?.sides.map(\.reason) == ["not-addressed"])
+        #expect(incoming.cases.first?.sides.map(\.hook) == ["ingress"])
+    }
+
+    @Test func `a loopback destination is the application's own where something of it listens`() throws {
+        try world.publish(Samples.dualAttached)
+        let loopback = try #require(world.record(named: "web")?.loopback)
+        #expect(try explain("web", "127.0.0.1:6379").cases.first?.sides.map(\.reason) == ["loopback"])
+        world.sockets = [
+            Samples.tcp(1, "127.1.0.1", 6379, "0.0.0.0", 0, cgroup: 10, state: 10),
+            // Bound to the wildcard, so it stands at the application address.
+            Samples.tcp(2, "10.10.2.1", 80, "0.0.0.0", 0, cgroup: 10, state: 10),
+            Samples.tcp(3, "\(loopback.ipv6)", 443, "::", 0, cgroup: 10, state: 10),
+            // Not at 127.0.0.1: another address, another application, a connection, the host.
+            Samples.tcp(4, "127.1.0.2", 90, "0.0.0.0", 0, cgroup: 10, state: 10),
+            Samples.tcp(5, "127.1.1.1", 91, "0.0.0.0", 0, cgroup: 20, state: 10),
+            Samples.tcp(6, "127.1.0.1", 92, "127.1.0.1", 6379, cgroup: 10),
+            Samples.tcp(7, "0.0.0.0", 93, "0.0.0.0", 0, cgroup: 99, state: 10),
+        ]
+        let answer = try explain("web", "127.0.0.1")
+        #expect(answer.peerKind == "loopback, its own is 127.1.0.1")
+        #expect(answer.cases.map(\.ports) == ["1-79", "80", "81-6378", "6379", "6380-65535"])
+        #expect(answer.cases.map(\.allowed) == [false, true, false, true, false])
+        #expect(answer.cases[1].sides.map(\.reason) == ["own-loopback"])
+        #expect(
+            answer.warnings == [
+                "what listens at 10.10.2.1:80 takes it if it was bound to the wildcard, and not if it was bound to that "
+                    + "very address"
+            ])
+        #expect(try explain("web", "127.0.0.1:6379").warnings.isEmpty)
+        #expect(try explain("web", "::1").cases.map(\.ports) == ["1-442", "443", "444-65535"])
+        #expect(try explain("web", "127.0.0.2:90").allowed)
+        // An IPv6 socket at the IPv4 address: bound to a wildcard of both families.
+        world.sockets[1].family = 10
+        #expect(try explain("web", "::1").cases.map(\.ports) == ["1-79", "80", "81-442", "443", "444-65535"])
+        // A datagram needs no listener to be sent; 127.0.2.1 is no loopback address of an application.
+        #expect(try explain("web", "127.0.0.1:53/udp").allowed)
+        #expect(try explain("web", "127.0.2.1:80").cases.first?.sides.map(\.reason) == ["loopback"])
+    }
+
+    @Test func `a shared service on loopback is told`() throws {
+        world.resolvers = [SharedService(address: address("127.0.0.53"), port: 53)]
+        try world.publish(Samples.attached + "loopback: {shared: [\"127.0.0.1:11211\"]}\n")
+        #expect(try explain("web", "127.0.0.53:53/udp").cases.first?.sides.map(\.reason) == ["shared"])
+        #expect(try explain("web", "127.0.0.1").cases.map(\.ports) == ["1-11210", "11211", "11212-65535"])
+        #expect(try explain("web", "127.0.0.1:11211").cases.first?.sides.map(\.reason) == ["shared"])
     }
 
     @Test func `audit mode is told`() throws {
@@ -103,13 +182,21 @@ import VNEAgent
     @Test(
         arguments: [
             ("10.0.0.1", "10.0.0.1", nil, TransportProtocol.tcp), ("10.0.0.1:80", "10.0.0.1", 80, .tcp),
-            ("10.0.0.1:53/udp", "10.0.0.1", 53, .udp), ("web/ping", "web", nil, .ping), ("web:443", "web", 443, .tcp),
+            ("10.0.0.1:53/udp", "10.0.0.1", 53, .udp), ("[fd00::1]:80", "fd00::1", 80, .tcp),
+            ("[fd00::1]:53/udp", "fd00::1", 53, .udp), ("[fd00::1]", "fd00::1", nil, .tcp),
+            ("fd00::1/ping", "fd00::1", nil, .ping), ("fd00::1:80", "fd00::1:80", nil, .tcp), ("::", "::", nil, .tcp),
+            ("::ffff:10.0.0.1", "::ffff:10.0.0.1", nil, .tcp), ("web/ping", "web", nil, .ping),
+            ("web:443", "web", 443, .tcp),
         ] as [(String, String, UInt16?, TransportProtocol)])
     func `an end of a flow is read`(text: String, host: String, port: UInt16?, transport: TransportProtocol) {
         #expect(Endpoint(text) == Endpoint(host: host, port: port, transport: transport))
     }
 
-    @Test(arguments: ["", ":80", "a:", "a:70000", "a:-1", "a:+1", "a/xyz", "a:1/ping", "fe80::1", "a/b/tcp", "a:1:2"])
+    @Test(arguments: [
+        "", ":80", "a:", "a:70000", "a:-1", "a:+1", "a/xyz", "a:1/ping", "a/b/tcp", "a:1:2", "[fd00::1", "fd00::1]:80",
+        "[fd00::1]80",
+        "[10.0.0.1]:80", "[web]:80", "[fd00::1]:80/ping", "[]:80", "fe80::1%lo", "::ffff:10.0.0.1:80",
+    ])
     func `what is no end of a flow is refused`(text: String) {
         #expect(Endpoint(text) == nil)
     }

@@ -36,17 +36,18 @@ struct FakeDataplane: Dataplane {
             guard let environment = world.policy?.environment(named: name), let id = world.environmentIDs[name] else {
                 return nil
             }
-            return PublishedEnvironment(id: id, needsEgress: environment.needsEgress)
+            return PublishedEnvironment(
+                id: id, needsEgress: environment.needsEgress, families: environment.families)
         }
     }
 
-    func owner(of address: IPv4Address) throws -> PublishedOwner {
+    func owner(of address: IPAddress) throws -> PublishedOwner {
         try step("owner") {
             guard let policy = world.policy else { return .noPolicy }
             if let environment = policy.environments.first(where: { $0.contains(address) }) {
                 return .environment(
                     id: world.environmentIDs[environment.name] ?? 0,
-                    reserved: policy.applications.contains { $0.address == address })
+                    reserved: policy.applications.contains { $0.addresses?.contains(address) == true })
             }
             return policy.addressSpace.contains { $0.contains(address) } ? .unassigned : .outside
         }
@@ -60,7 +61,7 @@ struct FakeDataplane: Dataplane {
         try step("application") { world.records[cgroupID] }
     }
 
-    func holder(of address: IPv4Address) throws -> UInt64? {
+    func holder(of address: IPAddress) throws -> UInt64? {
         try step("holder") { world.owners[address] }
     }
 
@@ -73,9 +74,11 @@ struct FakeDataplane: Dataplane {
             world.records[id] = application
             world.records[id]?.state = .attaching
         }
-        try step("attach: claim") {
-            if let holder = world.owners[application.address], holder != id { throw Fault(step: "a taken address") }
-            world.owners[application.address] = id
+        for address in application.addresses.all {
+            try step("attach: claim") {
+                if let holder = world.owners[address], holder != id { throw Fault(step: "a taken address") }
+                world.owners[address] = id
+            }
         }
         for hook in FakeWorld.allHooks {
             try step("attach: \(hook)") { _ = world.hooks[id, default: []].insert(hook) }
@@ -85,7 +88,10 @@ struct FakeDataplane: Dataplane {
 
     func open(_ application: AttachedApplication) throws {
         let id = application.cgroupID
-        guard world.records[id]?.address == application.address else { throw Fault(step: "not attached like that") }
+        guard let record = world.records[id], record.subject == application.subject else {
+            throw Fault(step: "not attached like that")
+        }
+        world.checkAddresses(of: application)
         try step("open: judge") { world.open[id] = application.subject }
         try step("open: record") {
             world.records[id] = application
@@ -130,9 +136,11 @@ struct FakeDataplane: Dataplane {
     func update(_ application: AttachedApplication) throws {
         let id = application.cgroupID
         try step("update") {
-            if let holder = world.owners[application.address], holder != id { throw Fault(step: "a taken address") }
+            for address in application.addresses.all {
+                if let holder = world.owners[address], holder != id { throw Fault(step: "a taken address") }
+            }
             world.owners = world.owners.filter { $0.value != id }
-            world.owners[application.address] = id
+            for address in application.addresses.all { world.owners[address] = id }
             let state = world.records[id]?.state ?? .attaching
             world.records[id] = application
             world.records[id]?.state = state

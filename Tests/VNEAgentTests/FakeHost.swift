@@ -47,30 +47,43 @@ struct FakeHost: Host {
 
     func isPopulated(_ path: String) -> Bool { world.populated.contains { $0 == path || $0.hasPrefix(path + "/") } }
 
-    func addAddress(_ address: IPv4Address) throws -> Bool {
+    func addAddress(_ address: IPAddress) throws -> Bool {
         defer { world.checkSafety(at: "addAddress") }
         return try world.step("addAddress") {
-            !world.hostAddresses.contains(address) && world.applicationAddresses.insert(address).inserted
+            guard address.family == .ipv4 || world.hasIPv6 else {
+                throw AgentError(.unsupported, "cannot add \(address): no IPv6", hint: "switch IPv6 on")
+            }
+            return !world.hostAddresses.contains(address) && world.applicationAddresses.insert(address).inserted
         }
     }
 
-    func removeAddress(_ address: IPv4Address) throws {
+    func removeAddress(_ address: IPAddress) throws {
         try world.step("removeAddress") { _ = world.applicationAddresses.remove(address) }
     }
 
-    func addPlaceholder(for address: IPv4Address) throws -> Bool {
-        try world.step("addPlaceholder") { world.placeholders.insert(address).inserted }
+    static let loopbackBlocks: UInt32 = 4
+
+    func privateLoopback(block: UInt32) -> PrivateLoopback {
+        PrivateLoopback(
+            ipv4: IPAddress(ipv4: 0x7f01_0000 + block << 8),
+            ipv6: IPAddress(high: 0xfd56_4e45_0000_0001, low: UInt64(block)))
     }
 
-    func removePlaceholder(for address: IPv4Address) throws {
-        try world.step("removePlaceholder") { _ = world.placeholders.remove(address) }
+    func addLoopback(_ loopback: PrivateLoopback) throws -> Bool {
+        defer { world.checkSafety(at: "addLoopback") }
+        return try world.step("addLoopback") { world.hasIPv6 && world.loopbacks.insert(loopback.ipv6).inserted }
     }
 
-    func view(interfaces: [String], excluding: Set<IPv4Address>) throws -> HostView {
+    func removeLoopback(_ loopback: PrivateLoopback) throws {
+        try world.step("removeLoopback") { _ = world.loopbacks.remove(loopback.ipv6) }
+    }
+
+    func view(interfaces: [String], excluding: Set<IPAddress>) throws -> HostView {
         try world.step("view") {
             let addresses = world.hostAddresses.union(world.applicationAddresses).subtracting(excluding)
             return HostView(
-                addresses: addresses.filter { $0.rawValue >> 24 != 127 },
+                addresses: addresses.subtracting(["127.0.0.1", "::1"].map(address)),
+                sharedServices: world.resolvers,
                 interfaces: world.interfaces.filter { interfaces.contains($0.key) })
         }
     }
@@ -105,7 +118,9 @@ struct FakeHost: Host {
 
     func isAlive(_ launcher: AttachedApplication.Launcher) -> Bool { world.alive.contains(launcher.process) }
 
-    func interfaceAddresses() throws -> Set<IPv4Address> {
-        try world.step("interfaceAddresses") { world.hostAddresses.union(world.applicationAddresses) }
+    func interfaceAddresses() throws -> Set<IPAddress> {
+        try world.step("interfaceAddresses") {
+            world.hostAddresses.union(world.applicationAddresses).union(world.loopbacks)
+        }
     }
 }

@@ -50,7 +50,7 @@ final class FakeWorld {
     var policy: Policy?
     var environmentIDs: [String: UInt32] = [:]
     var records: [UInt64: AttachedApplication] = [:]
-    var owners: [IPv4Address: UInt64] = [:]
+    var owners: [IPAddress: UInt64] = [:]
     /// Hooks of a cgroup; all of ``allHooks`` or something is half done.
     var hooks: [UInt64: Set<String>] = [:]
     var egress: Set<UInt64> = []
@@ -69,9 +69,21 @@ final class FakeWorld {
     var cgroups: [String: UInt64] = ["shop/web": 10, "shop/db": 11, "payments/db": 20, "other": 30, "other/inner": 31]
     var populated: Set<String> = ["shop/web", "shop/db", "payments/db", "other"]
     /// Addresses that the host had before.
-    var hostAddresses: Set<IPv4Address> = [address("127.0.0.1"), address("192.0.2.1")]
-    var applicationAddresses: Set<IPv4Address> = []
-    var placeholders: Set<IPv4Address> = []
+    var hostAddresses: Set<IPAddress> = [
+        address("127.0.0.1"), address("::1"), address("192.0.2.1"), address("2001:db8::1"),
+    ]
+    var applicationAddresses: Set<IPAddress> = []
+    /// The IPv6 addresses of private loopbacks that are on the interface.
+    var loopbacks: Set<IPAddress> = []
+    var hasIPv6 = true {
+        didSet {
+            guard !hasIPv6 else { return }
+            hostAddresses = hostAddresses.filter { $0.family == .ipv4 }
+            applicationAddresses = applicationAddresses.filter { $0.family == .ipv4 }
+            loopbacks = []
+        }
+    }
+    var resolvers: [SharedService] = []
     var interfaces: [String: UInt32] = [:]
     var sockets: [ObservedSocket] = []
     var destroyed: [ObservedSocket] = []
@@ -112,43 +124,65 @@ final class FakeWorld {
         for (id, record) in records where record.state != .attached {
             found.append("\(record.name) (\(id)) \(record.state)")
         }
-        found += owners.filter { records[$0.value]?.address != $0.key }.map { "claim of \($0.key) by \($0.value)" }
+        found += owners.filter { records[$0.value]?.addresses.contains($0.key) != true }
+            .map { "claim of \($0.key) by \($0.value)" }
         found += hooks.filter { records[$0.key] == nil && !$0.value.isEmpty }.map { "hooks of \($0.key)" }
         found += open.keys.filter { records[$0] == nil }.map { "\($0) open without a record" }
         found += egress.filter { records[$0] == nil }.map { "egress of \($0)" }
-        let held = Set(records.values.map(\.address))
-        found += applicationAddresses.subtracting(held).map { "address \($0)" }
-        found += placeholders.subtracting(held).map { "placeholder of \($0)" }
+        found += applicationAddresses.subtracting(records.values.flatMap(\.addresses.all)).map { "address \($0)" }
+        found += loopbacks.subtracting(records.values.map(\.loopback.ipv6)).map { "loopback \($0)" }
+        if Set(records.values.map(\.loopback)).count != records.count { found.append("a loopback that two have") }
         for (id, record) in records {
             if open[id] != record.subject { found.append("\(record.name) is not open as recorded") }
             if hooks[id] != Set(Self.allHooks) { found.append("\(record.name) lacks hooks") }
-            if !applicationAddresses.contains(record.address), !hostAddresses.contains(record.address) {
-                found.append("\(record.name) lacks its address")
+            for address in record.addresses.all
+            where !applicationAddresses.contains(address) && !hostAddresses.contains(address) {
+                found.append("\(record.name) lacks \(address)")
             }
+            if hasIPv6, !loopbacks.contains(record.loopback.ipv6) { found.append("\(record.name) lacks its loopback") }
             if record.egress != egress.contains(id) { found.append("\(record.name) records another egress") }
         }
         if !descriptors.isEmpty { found.append("\(descriptors.count) descriptor(s)") }
         return found
     }
 
+    /// Checks that all its addresses are on the interface of one that is about to be opened.
+    func checkAddresses(of application: AttachedApplication) {
+        let there = applicationAddresses.union(hostAddresses).union(loopbacks)
+        let needed = application.addresses.all + (hasIPv6 ? [application.loopback.ipv6] : [])
+        for address in needed where !there.contains(address) {
+            violations.append("\(application.name) is opened without \(address)")
+        }
+    }
+
     /// Checks what must hold at every moment, also when a command is killed at it.
     func checkSafety(at moment: String) {
         for (id, subject) in open {
             if hooks[id] != Set(Self.allHooks) { violations.append("\(moment): \(id) open without all hooks") }
-            if owners[subject.address] != id { violations.append("\(moment): \(id) open without its claim") }
+            if subject.addresses.all.contains(where: { owners[$0] != id }) {
+                violations.append("\(moment): \(id) open without its claim")
+            }
             guard let environment = policy?.environment(named: subject.environment) else { continue }
             if environment.needsEgress, !egress.contains(id) {
                 violations.append("\(moment): \(id) open without egress")
             }
         }
-        let held = Set(records.values.map(\.address))
-        for address in applicationAddresses where !held.contains(address) {
+        let known = Set(records.values.flatMap { $0.addresses.all + [$0.loopback.ipv6] })
+        for address in applicationAddresses.union(loopbacks) where !known.contains(address) {
             violations.append("\(moment): nobody knows whose \(address) is")
         }
     }
 }
 
-func address(_ text: String) -> IPv4Address {
-    guard let address = IPv4Address(text) else { preconditionFailure("\(text) is no address") }
+func address(_ text: String) -> IPAddress {
+    guard let address = IPAddress(text) else { preconditionFailure("\(text) is no address") }
     return address
+}
+
+/// Application addresses from their text, one of each family at most.
+func addresses(_ texts: String...) -> ApplicationAddresses {
+    guard let addresses = ApplicationAddresses(texts.map(address)) else {
+        preconditionFailure("\(texts) are no application's addresses")
+    }
+    return addresses
 }

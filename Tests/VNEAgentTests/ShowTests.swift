@@ -71,6 +71,61 @@ import Testing
         #expect(throws: AgentError.self) { try agent.apply(Samples.shop, source: "policy.yaml") }
     }
 
+    @Test func `both addresses are listed`() throws {
+        try world.publish(Samples.dualAttached)
+        #expect(
+            try world.agent.list().table.description == """
+                APPLICATION  ENVIRONMENT  ADDRESS                HOSTNAME  STATE     BY      EGRESS  CGROUP
+                db           payments     10.10.3.1,fd00:0:3::1  -         attached  policy  no      payments/db
+                web          shop         10.10.2.1,fd00:0:2::1  -         attached  policy  no      shop/web
+                """)
+        #expect(try world.agent.list().first?.addresses == [address("10.10.3.1"), address("fd00:0:3::1")])
+    }
+
+    @Test func `one address that is missing or not the environment's is a problem`() throws {
+        try world.publish(Samples.dualAttached)
+        world.applicationAddresses.remove(address("fd00:0:2::1"))
+        world.loopbacks.remove(try #require(world.record(named: "db")?.loopback.ipv6))
+        #expect(
+            try world.agent.status().problems == [
+                "the private loopback of db is on no interface: the next changing command puts it back",
+                "the address fd00:0:2::1 of web is on no interface",
+            ])
+        // By hand, so that it stays where it is.
+        world.records[10]?.fromPolicy = false
+        let lines = Samples.dual.split(separator: "\n", omittingEmptySubsequences: false).map(String.init)
+        let named = try #require(lines.firstIndex(of: "  web:"))
+        try world.publish(
+            (lines[..<named] + lines[(named + 3)...]).joined(separator: "\n").replacing(
+                "fd00:0:2::/64", with: "fd00:0:4::/64"))
+        let web = try world.agent.status(of: "web")
+        #expect(web.word == "stranded")
+        #expect(
+            try world.agent.status().problems.contains(
+                "web is denied everything: the policy has no environment shop with the addresses 10.10.2.1 and fd00:0:2::1"
+            ))
+    }
+
+    @Test func `IPv6 flows, and those on the own loopback, are told`() throws {
+        try world.publish(Samples.dualAttached)
+        world.sockets = [
+            Samples.tcp(1, "fd00:0:2::1", 40000, "fd00:0:3::1", 5432, cgroup: 10),
+            Samples.tcp(2, "127.1.0.1", 40001, "127.1.0.1", 6379, cgroup: 10),
+            Samples.tcp(3, "fd00:0:2::1", 80, "::", 0, cgroup: 10, state: 10),
+        ]
+        world.recorded[10] = [
+            RecordedFlow(remote: address("2001:db8::9"), remotePort: 53, localPort: 41000, incoming: false, idle: 5)
+        ]
+        #expect(
+            try world.agent.flows().table.description == """
+                APPLICATION  PROTO  STATE        LOCAL                REMOTE              PEER  VERDICT  REASON
+                web          tcp    listening    [fd00:0:2::1]:80     -                   -     -        -
+                web          tcp    established  [fd00:0:2::1]:40000  [fd00:0:3::1]:5432  db    allow    permit
+                web          tcp    established  127.1.0.1:40001      127.1.0.1:6379      web   allow    own-loopback
+                web          udp    let out      [fd00:0:2::1]:41000  [2001:db8::9]:53    -     -        -
+                """)
+    }
+
     @Test func `flows are told with what the policy says of them`() throws {
         world.sockets = [
             Samples.tcp(1, "10.10.2.1", 40000, "10.10.3.1", 5432, cgroup: 10),
@@ -95,7 +150,7 @@ import Testing
     @Test func `a denial is one line`() throws {
         let denial = Denial(
             time: 12_000_345_678, cgroupID: 10, hook: .connect, reason: .otherEnvironment, audited: false, transport: 6,
-            remote: address("10.10.3.1"), remotePort: 22, local: address("0.0.0.0"), localPort: 0, process: 812,
+            remote: address("10.10.3.1"), remotePort: 22, local: nil, localPort: 0, process: 812,
             command: "curl")
         var packet = denial
         packet.hook = .ingress
@@ -103,10 +158,14 @@ import Testing
         packet.local = address("10.10.2.1")
         packet.localPort = 80
         packet.cgroupID = 5
+        var native = denial
+        native.remote = address("fd00:0:3::1")
+        native.reason = .noFamily
         #expect(
-            try world.agent.denialRecords(of: [denial, packet]).map(\.description) == [
+            try world.agent.denialRecords(of: [denial, packet, native]).map(\.description) == [
                 "12.000345 web connect denied tcp - -> 10.10.3.1:22: other-environment (curl, 812)",
                 "12.000345 cgroup 5 ingress denied tcp 10.10.2.1:80 <- 10.10.3.1:22: other-environment",
+                "12.000345 web connect denied tcp - -> [fd00:0:3::1]:22: no-family (curl, 812)",
             ])
     }
 
@@ -127,6 +186,26 @@ import Testing
                 "line 7: payments is in audit mode: what it denies is let through",
             ])
         #expect(check.description.hasPrefix("new.yaml: no errors; 2 environment(s), 2 application(s)\nwarning: "))
+    }
+
+    @Test func `a policy file is checked against this host in both families`() throws {
+        world.hostAddresses.insert(address("fd00:0:3::77"))
+        let check = try world.agent.check(
+            Samples.dual, source: "new.yaml", dependencies: HostDependencies(gateways: [address("fd00:0:9::1")]))
+        #expect(check.warnings.count == 2)
+        #expect(
+            check.warnings.first?.hasPrefix("this host's own address fd00:0:3::77 is inside the address space") == true)
+        #expect(check.warnings.last?.hasPrefix("the gateway fd00:0:9::1 is inside the address space, in no") == true)
+    }
+
+    @Test func `what cannot be on a host without IPv6 is told`() throws {
+        world.hasIPv6 = false
+        #expect(
+            try world.agent.check(Samples.dual, source: "new.yaml").warnings == [
+                "this host has no IPv6: 2 application(s) with an IPv6 address cannot be attached (web, db); switch it on "
+                    + "(sysctl net.ipv6.conf.all.disable_ipv6=0), or give them IPv4 addresses only"
+            ])
+        #expect(try world.agent.check(Samples.attached, source: "new.yaml").warnings.isEmpty)
     }
 
     @Test func `an error knows its status`() {

@@ -36,10 +36,10 @@ extension KernelSuite {
             let cgroup = try world.makeCgroup()
             let instance = try world.open()
             try world.publish(by: instance)
-            instance.placeholder = { _ in [UInt8](1...16) }
             var application = world.application(in: cgroup, egress: true)
             application.fromPolicy = true
-            application.ownsAddress = true
+            application.addresses = addresses("10.213.2.1", "fd00:213:2::1")
+            application.ownsAddresses = [.ipv6]
             application.launcher = AttachedApplication.Launcher(process: 4711, startTime: 123_456_789_012)
             try world.attach(application, cgroup, by: instance)
 
@@ -48,14 +48,61 @@ extension KernelSuite {
             #expect(try instance.application(named: "web.shop") == application)
             #expect(try instance.applications() == [application])
             #expect(try instance.application(named: "web") == nil)
-            #expect(try instance.holder(of: application.address) == cgroup.id)
+            #expect(try instance.holder(of: address("10.213.2.1")) == cgroup.id)
+            #expect(try instance.holder(of: address("fd00:213:2::1")) == cgroup.id)
+            #expect(try instance.holder(of: address("fd00:213:2::2")) == nil)
             #expect(try instance.holder(of: address("10.213.2.2")) == nil)
             #expect(try instance.attachedHooks(of: application).map(\.hook) == CgroupHook.allCases)
             let attachment = try #require(try instance.attachments().first { $0.cgroupID == cgroup.id })
             #expect(attachment.isOpen)
-            #expect(attachment.placeholder == [UInt8](1...16))
+            #expect(attachment.addresses == application.addresses)
+            #expect(attachment.loopback == KernelWorld.loopback)
             #expect(attachment.networkNamespace == world.cookie)
-            #expect(try instance.owners().map(\.address) == [application.address])
+            #expect(
+                try Set(instance.owners().map(\.address))
+                    == [address("10.213.2.1"), address("fd00:213:2::1"), KernelWorld.loopback.ipv6])
+            #expect(try instance.rawEntries(of: .owner).map(\.key.count) == [16, 16, 16])
+
+            try instance.detach(application)
+            #expect(try instance.owners().isEmpty)
+            let left = try #require(try instance.attachments().first { $0.cgroupID == cgroup.id })
+            #expect(left.addresses == nil)
+            #expect(left.loopback == nil)
+        }
+
+        @Test func `an application of IPv6 alone is one`() throws {
+            let world = try KernelWorld()
+            let (cgroup, other) = (try world.makeCgroup(), try world.makeCgroup())
+            let instance = try world.open()
+            try world.publish(by: instance)
+            let application = world.application(in: cgroup, address: "fd00:213:2::7")
+            try world.attach(application, cgroup, by: instance)
+            #expect(try instance.application(cgroupID: cgroup.id)?.addresses == addresses("fd00:213:2::7"))
+            #expect(throws: BPFError.addressHeld(address("fd00:213:2::7"), cgroupID: cgroup.id)) {
+                var conflict = world.application("other", in: other)
+                conflict.addresses = addresses("10.213.2.9", "fd00:213:2::7")
+                try instance.attach(conflict, cgroup: other.descriptor)
+            }
+            #expect(try instance.owners().count == 1)
+        }
+
+        @Test func `an application gives one family's address up and keeps the other`() throws {
+            let world = try KernelWorld()
+            let cgroup = try world.makeCgroup()
+            let instance = try world.open()
+            try world.publish(by: instance)
+            var application = world.application(in: cgroup)
+            application.addresses = addresses("10.213.2.1", "fd00:213:2::1")
+            try world.attach(application, cgroup, by: instance)
+            application.addresses = addresses("fd00:213:2::1")
+            try instance.update(application)
+            #expect(try instance.owners().map(\.address) == [address("fd00:213:2::1")])
+            #expect(try instance.attachments().map(\.addresses) == [application.addresses])
+            application.addresses = addresses("10.213.2.4", "fd00:213:2::1")
+            try instance.update(application)
+            #expect(
+                try Set(instance.owners().map(\.address))
+                    == [address("10.213.2.4"), address("fd00:213:2::1"), KernelWorld.loopback.ipv6])
         }
 
         @Test func `a conflict changes nothing`() throws {
@@ -66,7 +113,7 @@ extension KernelSuite {
             let application = world.application(in: one)
             try world.attach(application, one, by: instance)
 
-            #expect(throws: BPFError.addressHeld(application.address, cgroupID: one.id)) {
+            #expect(throws: BPFError.addressHeld(address("10.213.2.1"), cgroupID: one.id)) {
                 try instance.attach(world.application("other", in: two), cgroup: two.descriptor)
             }
             #expect(throws: BPFError.nameTaken("web.shop", cgroupID: one.id)) {
@@ -215,11 +262,11 @@ extension KernelSuite {
             let moved = world.application(in: cgroup, address: "10.213.2.3")
             try instance.update(moved)
             #expect(try world.run(in: cgroup, KernelWorld.create) == "\(EPERM)")
-            #expect(try instance.application(cgroupID: cgroup.id)?.address == address("10.213.2.3"))
+            #expect(try instance.application(cgroupID: cgroup.id)?.addresses == addresses("10.213.2.3"))
             #expect(try instance.attachments().allSatisfy { !$0.isOpen })
             try instance.open(moved)
             #expect(try world.run(in: cgroup, KernelWorld.create) == "made")
-            #expect(try instance.attachments().map(\.address) == [address("10.213.2.3")])
+            #expect(try instance.attachments().map(\.addresses) == [addresses("10.213.2.3")])
         }
 
         @Test func `recorded flows outlive a change of the record alone`() throws {
@@ -229,27 +276,35 @@ extension KernelSuite {
             try world.publish(by: instance)
             var application = world.application(in: cgroup)
             try world.attach(application, cgroup, by: instance)
-            // Two flows as the programs record them: one young, one from before the floor.
+            // Three flows as the programs record them: two young ones, one from before the floor.
             var entry = try #require(try instance.rawEntries(of: .attachment).first)
             let floor = try #require(try instance.publishedImage()?.flowFloor)
             usleep(10_000)
+            let young = FlowClock.now & ~1
+            let flows: [(remote: String, ports: UInt32, stamp: UInt32)] = [
+                ("10.213.3.9", 0x0035_9c40, young | 1), ("fd00:213:3::9", 0x0036_9c40, young),
+                ("10.213.3.10", 0x0037_9c40, floor & ~1),
+            ]
             unsafe entry.value.withUnsafeMutableBytes { bytes in
-                let keys = MemoryLayout<vne_attachment>.offset(of: \.flow_keys) ?? 0
-                let stamps = MemoryLayout<vne_attachment>.offset(of: \.flow_stamps) ?? 0
-                unsafe bytes.storeBytes(of: 0x0ad5_0309_0035_9c40, toByteOffset: keys + 8, as: UInt64.self)
-                unsafe bytes.storeBytes(of: FlowClock.now | 1, toByteOffset: stamps + 4, as: UInt32.self)
-                unsafe bytes.storeBytes(of: 0x0ad5_0309_0036_9c40, toByteOffset: keys + 16, as: UInt64.self)
-                unsafe bytes.storeBytes(of: floor & ~1, toByteOffset: stamps + 8, as: UInt32.self)
+                for (index, flow) in flows.enumerated() {
+                    let way = index + 1
+                    unsafe bytes.storeBytes(
+                        of: address(flow.remote).layout, toByteOffset: FlowOffset.remotes + way * 16,
+                        as: vne_address.self)
+                    unsafe bytes.storeBytes(of: flow.ports, toByteOffset: FlowOffset.ports + way * 4, as: UInt32.self)
+                    unsafe bytes.storeBytes(of: flow.stamp, toByteOffset: FlowOffset.stamps + way * 4, as: UInt32.self)
+                }
             }
             try instance.map(.attachment).handle.write(bytes: entry.value, at: cgroup.id)
             application.hostname = "other.example"
             try instance.update(application)
-            let flows = try instance.flows(of: application)
-            #expect(flows.map(\.remote) == [address("10.213.3.9")])
-            #expect(flows.first?.remotePort == 53)
-            #expect(flows.first?.localPort == 40000)
-            #expect(flows.first?.incoming == true)
-            #expect(flows.first?.idle ?? 1000 < 1000)
+            let live = try instance.flows(of: application)
+            #expect(live.map(\.remote) == [address("10.213.3.9"), address("fd00:213:3::9")])
+            #expect(live.map(\.remotePort) == [53, 54])
+            #expect(live.map(\.localPort) == [40000, 40000])
+            #expect(live.map(\.incoming) == [true, false])
+            #expect(live.allSatisfy { $0.idle < 1000 })
+            #expect(try instance.attachments().map(\.usedFlows) == [3])
             #expect(try instance.application(cgroupID: cgroup.id)?.hostname == "other.example")
 
             try world.publish(by: instance, revoking: true)

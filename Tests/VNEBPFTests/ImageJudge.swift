@@ -15,14 +15,27 @@ struct ImageJudge {
     }
 
     func reason(_ attempt: Attempt) throws -> Reason {
-        guard case .environment(environment.id, _) = try image.owner(of: subject.address) else { return .unconfigured }
+        for address in subject.addresses.all {
+            guard case .environment(environment.id, _) = try image.owner(of: address) else { return .unconfigured }
+        }
         return switch attempt {
         case .outgoing(let attempt): try outgoing(attempt)
         case .incoming(let attempt): try incoming(attempt)
         case .bind(_, let address):
-            address.rawValue == 0 || address == subject.address ? .permittedUse : .foreignAddress
+            address.isUnspecified || subject.addresses.contains(address) || subject.loopback.own(address) != nil
+                ? .permittedUse : .foreignAddress
         case .create(let transport): environment.protocols.contains(transport) ? .permittedUse : .protocol
         }
+    }
+
+    private func isShared(_ address: IPAddress, _ port: UInt16, _ transport: TransportProtocol) -> Bool {
+        transport != .ping && image.sharedServices.contains(SharedService(address: address, port: port))
+    }
+
+    /// Whether a packet of this host is the answer of a shared service.
+    private func isSharedAnswer(_ packet: Incoming) -> Bool {
+        packet.arrival == .thisHost && (packet.transport == .udp || !packet.opensFlow)
+            && isShared(packet.source, packet.sourcePort, packet.transport)
     }
 
     private var hostReason: Reason { environment.host ? .host : .hostDenied }
@@ -30,10 +43,25 @@ struct ImageJudge {
     private func outgoing(_ attempt: Outgoing) throws -> Reason {
         guard environment.protocols.contains(attempt.transport) else { return .protocol }
         let peer = attempt.destination
-        switch try image.owner(of: peer) {
-        case .loopback:
-            let shared = SharedService(address: peer, port: attempt.port)
-            return attempt.transport != .ping && image.sharedServices.contains(shared) ? .resolver : .loopback
+        let own = subject.addresses[peer.family]
+        let loopback = subject.loopback
+        if let source = attempt.source {
+            guard source == own || loopback.contains(source) else { return .source }
+            if loopback.contains(source) || loopback.contains(peer) {
+                if subject.addresses.contains(peer) || loopback.contains(peer) { return .ownLoopback }
+                return isShared(peer, attempt.port, attempt.transport) ? .shared : .source
+            }
+        }
+        let owner = try image.owner(of: peer)
+        if owner == .loopback {
+            let isPing = attempt.transport == .ping
+            if isShared(peer, attempt.port, attempt.transport) { return .shared }
+            guard attempt.source == nil, isPing || attempt.loopbackListens else { return .loopback }
+            return loopback.own(peer) == nil ? .loopback : .ownLoopback
+        }
+        guard let own else { return .noFamily }
+        switch owner {
+        case .loopback: return .loopback
         case .environment(environment.id, _): return .ownEnvironment
         case .environment(let other, _):
             if try image.permits(from: environment.id, to: other, at: peer, attempt.transport, attempt.port) {
@@ -42,7 +70,7 @@ struct ImageJudge {
             guard attempt.answersFlow else { return .otherEnvironment }
             let answers =
                 try attempt.transport != .tcp
-                || image.permits(from: other, to: environment.id, at: subject.address, .tcp, attempt.localPort)
+                || image.permits(from: other, to: environment.id, at: own, .tcp, attempt.localPort)
             return answers ? .answer : .otherEnvironment
         case .unassigned: return .unassigned
         case .host: return hostReason
@@ -65,7 +93,7 @@ struct ImageJudge {
         guard case .environment(let other, _) = owner else { return .unassigned }
         if other == environment.id { return .ownEnvironment }
         let port = attempt.destinationPort
-        if try image.permits(from: other, to: environment.id, at: subject.address, attempt.transport, port) {
+        if try image.permits(from: other, to: environment.id, at: attempt.destination, attempt.transport, port) {
             return .permit
         }
         let permitted = try image.permits(
@@ -73,9 +101,29 @@ struct ImageJudge {
         return answers && permitted ? .answer : .otherEnvironment
     }
 
+    /// Whether a packet comes from the application itself.
+    private func isOwnLoopback(_ attempt: Incoming) -> Bool {
+        guard attempt.arrival == .thisHost else { return false }
+        guard
+            subject.loopback.contains(attempt.source)
+                || subject.addresses[attempt.destination.family] == attempt.source
+        else { return false }
+        switch attempt.transport {
+        case .ping: return true
+        case .udp: return attempt.senderOwnsSource
+        case .tcp: return attempt.senderOwnsSource || !attempt.opensFlow && !attempt.acceptsFlow
+        }
+    }
+
     private func incoming(_ attempt: Incoming) throws -> Reason {
-        guard attempt.destination == subject.address else { return .notAddressed }
+        let toLoopback = subject.loopback.contains(attempt.destination)
+        guard toLoopback || subject.addresses.contains(attempt.destination) else { return .notAddressed }
         guard environment.protocols.contains(attempt.transport) else { return .protocol }
+        if toLoopback {
+            if isOwnLoopback(attempt) { return .ownLoopback }
+            return isSharedAnswer(attempt) ? .shared : .loopback
+        }
+        if subject.loopback.contains(attempt.source) { return isOwnLoopback(attempt) ? .ownLoopback : .forged }
         let isTCP = attempt.transport == .tcp
         let answers = isTCP ? !attempt.opensFlow : attempt.answersFlow
         let peer = attempt.source
@@ -94,9 +142,7 @@ struct ImageJudge {
         case .multicast, .broadcast: return .malformed
         case .loopback:
             guard attempt.arrival == .thisHost else { return .forged }
-            let shared = image.sharedServices.contains(SharedService(address: peer, port: attempt.sourcePort))
-            if shared, attempt.transport == .udp || isTCP && !attempt.opensFlow { return .resolver }
-            return hostReason
+            return isSharedAnswer(attempt) ? .shared : hostReason
         case .host: return attempt.arrival == .thisHost ? hostReason : .forged
         case .linkLocal:
             if attempt.arrival == .thisHost { return hostReason }

@@ -115,10 +115,10 @@ final class KernelWorld {
 
     /// Two environments with a permit on TCP 80 from the first to the second.
     static let policy = Policy(
-        addressSpace: [prefix("10.213.0.0/16")],
+        addressSpace: [prefix("10.213.0.0/16"), prefix("fd00:213::/32")],
         environments: [
             Environment(
-                name: "shop", addresses: [prefix("10.213.2.0/24")],
+                name: "shop", addresses: [prefix("10.213.2.0/24"), prefix("fd00:213:2::/48")],
                 permits: [Permit(to: "payments", ports: [PortRule(.tcp, 80...80)])]),
             Environment(name: "payments", addresses: [prefix("10.213.3.0/24")], protocols: [.tcp, .udp, .ping]),
         ], source: "test.yaml")
@@ -132,10 +132,13 @@ final class KernelWorld {
         address: String = "10.213.2.1", egress: Bool = false
     ) -> AttachedApplication {
         AttachedApplication(
-            name: name, environment: environment, environmentID: id, address: VNEBPFTests.address(address),
-            hostname: "web.example", cgroupPath: cgroup.path, cgroupID: cgroup.id, cgroupLevel: cgroup.level,
+            name: name, environment: environment, environmentID: id, addresses: addresses(address),
+            loopback: Self.loopback, hostname: "web.example", cgroupPath: cgroup.path, cgroupID: cgroup.id,
+            cgroupLevel: cgroup.level,
             egress: egress)
     }
+
+    static let loopback = PrivateLoopback(ipv4: address("127.213.2.0"), ipv6: address("fd56:4e45:213::2"))
 
     /// Attaches and opens.
     func attach(_ application: AttachedApplication, _ cgroup: OpenCgroup, by instance: Instance) throws {

@@ -25,6 +25,47 @@ import Testing
         }
     }
 
+    @Test(arguments: UInt64(0)..<40)
+    func `an image classifies every address as the model does`(seed: UInt64) throws {
+        var random = RandomPolicies(seed: seed)
+        let policy = random.policy()
+        let host = random.host()
+        let index = PolicyIndex(policy)
+        let image = try PolicyImageReader(PolicyImage(compiling: policy, text: "", host: host))
+        let reserved = Set(policy.applications.flatMap { $0.addresses?.all ?? [] })
+        for address in Set(Landmarks(of: policy, on: host).addresses.joined()) {
+            let expected: PolicyImageReader.AddressOwner =
+                switch index.classify(address, on: host) {
+                case .environment(let name):
+                    .environment(
+                        try #require(try image.environment(named: name)).id, reserved: reserved.contains(address))
+                case .unassigned: .unassigned
+                case .loopback: .loopback
+                case .multicast: .multicast
+                case .broadcast: .broadcast
+                case .host: .host
+                case .linkLocal: .linkLocal
+                case .remote: .remote
+                }
+            #expect(try image.owner(of: address) == expected, "\(address)")
+        }
+    }
+
+    @Test(arguments: UInt64(0)..<40)
+    func `the runs of an image say what its tables say`(seed: UInt64) throws {
+        var random = RandomPolicies(seed: seed)
+        let policy = random.policy()
+        let host = random.host()
+        let image = try PolicyImageReader(PolicyImage(compiling: policy, text: "", host: host))
+        let ranges = try image.ownedRanges()
+        for address in Set(Landmarks(of: policy, on: host).addresses.joined()) {
+            let range = ranges.first {
+                $0.addresses.contains(address) && $0.addresses.lowerBound.family == address.family
+            }
+            #expect(try image.owner(of: address) == range?.owner ?? .remote, "\(address)")
+        }
+    }
+
     @Test(arguments: UInt64(0)..<20)
     func `a list of rules allows the traffic that it was made from`(seed: UInt64) throws {
         var random = RandomPolicies(seed: seed)

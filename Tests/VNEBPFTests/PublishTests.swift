@@ -13,12 +13,19 @@ extension KernelSuite {
             #expect(
                 try instance.publishedPolicy()
                     == PublishedPolicy(text: "# the text", source: "test.yaml", generation: 1))
-            #expect(try instance.environment(named: "shop") == PublishedEnvironment(id: 0, needsEgress: false))
-            #expect(try instance.environment(named: "payments") == PublishedEnvironment(id: 1, needsEgress: true))
+            #expect(
+                try instance.environment(named: "shop")
+                    == PublishedEnvironment(id: 0, needsEgress: false, families: [.ipv4, .ipv6]))
+            #expect(
+                try instance.environment(named: "payments")
+                    == PublishedEnvironment(id: 1, needsEgress: true, families: [.ipv4]))
             #expect(try instance.environment(named: "none") == nil)
             #expect(try instance.owner(of: address("10.213.2.9")) == .environment(id: 0, reserved: false))
             #expect(try instance.owner(of: address("10.213.9.9")) == .unassigned)
             #expect(try instance.owner(of: address("8.8.8.8")) == .outside)
+            #expect(try instance.owner(of: address("fd00:213:2::1")) == .environment(id: 0, reserved: false))
+            #expect(try instance.owner(of: address("fd00:213:9::1")) == .unassigned)
+            #expect(try instance.owner(of: address("2001:db8::1")) == .outside)
             try world.publish(by: instance)
             #expect(try instance.publishedPolicy()?.generation == 2)
         }
@@ -111,9 +118,9 @@ extension KernelSuite {
                 """)
             var large = KernelWorld.policy
             large.environments += (0..<200).map { number in
-                let network = IPv4Address(rawValue: 0x0ad5_0a00 + UInt32(number))
+                let network = IPAddress(ipv4: 0x0ad5_0a00 + UInt32(number))
                 return Environment(
-                    name: "env-\(number)", addresses: [IPv4Prefix(holding: network, length: 32)],
+                    name: "env-\(number)", addresses: [IPPrefix(network)],
                     permits: [Permit(to: "payments", ports: [PortRule(.tcp, 81...81)])])
             }
             for round in 0..<20 {

@@ -74,7 +74,7 @@ private final class ScriptedSocket: NetlinkSocket {
         // nlmsghdr (RTM_NEWADDR), ifaddrmsg (AF_INET, /32, RT_SCOPE_LINK, index 1), IFA_LOCAL, IFA_ADDRESS, IFA_LABEL
         // "lo:vne0", IFA_CACHEINFO (preferred 0, valid forever).
         #expect(
-            Rtnetlink.addAddressRequest([10, 10, 2, 1], to: 1, label: "lo:vne0").bytes(sequence: 3)
+            Rtnetlink.addAddressRequest(IPAddress(ipv4: 0x0a0a_0201), to: 1, label: "lo:vne0").bytes(sequence: 3)
                 == bytes(
                     """
                     48000000 1400 0506 03000000 00000000
@@ -86,23 +86,26 @@ private final class ScriptedSocket: NetlinkSocket {
                     """))
     }
 
-    @Test func `adding an IPv6 address: no duplicate address detection, no label`() {
-        let address: [UInt8] = [0xfd, 0x56, 0x4e, 0x45, 1, 2, 3, 4, 0, 0, 0, 0, 10, 10, 2, 1]
+    @Test func `adding an IPv6 address: no duplicate address detection, no other route, no label`() {
+        // nlmsghdr, ifaddrmsg (AF_INET6, /128, RT_SCOPE_UNIVERSE, index 1), IFA_LOCAL, IFA_ADDRESS, IFA_FLAGS
+        // (IFA_F_NODAD, IFA_F_NOPREFIXROUTE), IFA_CACHEINFO.
+        let address = IPAddress(high: 0xfd56_4e45_0102_0304, low: 0x0a0a_0201)
         #expect(
             Rtnetlink.addAddressRequest(address, to: 1, label: "lo:vne0").bytes(sequence: 3)
                 == bytes(
                     """
-                    54000000 1400 0506 03000000 00000000
-                    0a 80 02 00 01000000
+                    5c000000 1400 0506 03000000 00000000
+                    0a 80 00 00 01000000
                     1400 0200 fd564e45 01020304 00000000 0a0a0201
                     1400 0100 fd564e45 01020304 00000000 0a0a0201
+                    0800 0800 02020000
                     1400 0600 00000000 ffffffff 00000000 00000000
                     """))
     }
 
     @Test func `removing an IPv4 address`() {
         #expect(
-            Rtnetlink.removeAddressRequest([10, 10, 2, 1], from: 1).bytes(sequence: 4)
+            Rtnetlink.removeAddressRequest(IPAddress(ipv4: 0x0a0a_0201), from: 1).bytes(sequence: 4)
                 == bytes(
                     """
                     28000000 1500 0500 04000000 00000000
@@ -112,10 +115,40 @@ private final class ScriptedSocket: NetlinkSocket {
                     """))
     }
 
-    @Test func `listing addresses`() {
+    @Test func `removing an IPv6 address`() {
         #expect(
-            Rtnetlink.addressesRequest(family: AF_INET).bytes(sequence: 1)
-                == bytes("18000000 1600 0103 01000000 00000000  02 00 00 00 00000000"))
+            Rtnetlink.removeAddressRequest(IPAddress(high: 0xfd00_0000_0000_0000, low: 1), from: 1).bytes(sequence: 4)
+                == bytes(
+                    """
+                    40000000 1500 0500 04000000 00000000
+                    0a 80 00 00 01000000
+                    1400 0200 fd000000 00000000 00000000 00000001
+                    1400 0100 fd000000 00000000 00000000 00000001
+                    """))
+    }
+
+    @Test func `listing addresses, those of every family at once`() {
+        #expect(
+            Rtnetlink.addressesRequest().bytes(sequence: 1)
+                == bytes("18000000 1600 0103 01000000 00000000  00 00 00 00 00000000"))
+    }
+
+    @Test func `listing anycast addresses`() {
+        #expect(
+            Rtnetlink.anycastAddressesRequest().bytes(sequence: 1)
+                == bytes("18000000 3e00 0103 01000000 00000000  0a 00 00 00 00000000"))
+    }
+
+    @Test func `asking for the route to an address`() {
+        // nlmsghdr (RTM_GETROUTE), rtmsg (AF_INET6, /128), RTA_DST.
+        #expect(
+            Rtnetlink.routeRequest(to: IPAddress(high: 0xfd00_0000_0000_0000, low: 1)).bytes(sequence: 1)
+                == bytes(
+                    """
+                    30000000 1a00 0500 01000000 00000000
+                    0a 80 00 00 00 00 00 00 00000000
+                    1400 0100 fd000000 00000000 00000000 00000001
+                    """))
     }
 
     @Test func `listing sockets in every state`() {
@@ -127,11 +160,11 @@ private final class ScriptedSocket: NetlinkSocket {
 
     @Test func `closing a socket: ports and addresses in network order, the cookie's lower half first`() {
         let socket = ObservedSocket(
-            family: 2, transport: .tcp, cookie: 0x0102_0304_0506_0708, state: 1, local: IPv4Address("10.0.0.1"),
-            localPort: 80, remote: IPv4Address("10.0.0.2"), remotePort: 0x1234, cgroupID: 0, inode: 0, interface: 3)
+            family: 2, transport: .tcp, cookie: 0x0102_0304_0506_0708, state: 1, local: IPAddress("10.0.0.1"),
+            localPort: 80, remote: IPAddress("10.0.0.2"), remotePort: 0x1234, cgroupID: 0, inode: 0, interface: 3)
         #expect(
             SocketDiagnostics.destroyRequest(
-                family: 2, .tcp, identity: SocketDiagnostics.identity(ofIPv4: socket)
+                family: 2, .tcp, identity: SocketDiagnostics.identity(of: socket)
             ).bytes(sequence: 9)
                 == bytes(
                     """
@@ -142,6 +175,21 @@ private final class ScriptedSocket: NetlinkSocket {
                     0a000002 00000000 00000000 00000000
                     03000000 08070605 04030201
                     """))
+    }
+
+    @Test(arguments: [
+        ("fd00::1", "fd000000 00000000 00000000 00000001"), ("::", "00000000 00000000 00000000 00000000"),
+        ("10.0.0.1", "00000000 00000000 0000ffff 0a000001"), ("0.0.0.0", "00000000 00000000 0000ffff 00000000"),
+    ])
+    func `closing an IPv6 socket: an IPv4 address in its mapped form, none as zeros`(
+        local: String, field: String
+    ) {
+        let socket = ObservedSocket(
+            family: 10, transport: .udp, cookie: 0, state: 7, local: IPAddress(local), localPort: 80,
+            remote: nil, remotePort: 0, cgroupID: 0, inode: 0, interface: 0)
+        #expect(
+            SocketDiagnostics.identity(of: socket)
+                == bytes("0050 0000 \(field)") + [UInt8](repeating: 0, count: 16 + 12))
     }
 }
 
@@ -176,8 +224,44 @@ private final class ScriptedSocket: NetlinkSocket {
         #expect(
             InterfaceAddress(reply)
                 == InterfaceAddress(
-                    family: 2, prefixLength: 24, scope: 0, link: 2, bytes: [192, 0, 2, 2], prefixBytes: [192, 0, 2, 2],
-                    broadcast: [192, 0, 2, 255], label: "eth0"))
+                    address: IPAddress(ipv4: 0xc000_0202),
+                    prefix: IPPrefix(holding: IPAddress(ipv4: 0xc000_0200), length: 24), scope: 0, link: 2,
+                    broadcast: IPAddress(ipv4: 0xc000_02ff), label: "eth0"))
+    }
+
+    @Test func `an IPv6 address on a link with a peer is the local one`() throws {
+        let reply = try #require(
+            try NetlinkReply.split(
+                bytes(
+                    """
+                    40000000 1400 0200 01000000 00000000
+                    0a 40 80 00 02000000
+                    1400 0100 fd000000 00000000 00000000 00000002
+                    1400 0200 fd000000 00000000 00000000 00000001
+                    """)
+            ).first)
+        #expect(
+            InterfaceAddress(reply)
+                == InterfaceAddress(
+                    address: IPAddress(high: 0xfd00_0000_0000_0000, low: 1),
+                    prefix: IPPrefix(holding: IPAddress(high: 0xfd00_0000_0000_0000, low: 0), length: 64), scope: 0,
+                    link: 2, broadcast: nil, label: nil))
+    }
+
+    @Test func `an address of another family, cut short or IPv4-mapped is left out`() throws {
+        for message in [
+            // AF_PHONET; AF_INET with a prefix of 33 bits; without an address; ::ffff:10.0.0.1/64 as IPv6.
+            "20000000 1400 0200 01000000 00000000 23 00 00 00 02000000 0500 0200 64 000000",
+            "20000000 1400 0200 01000000 00000000 02 21 00 00 02000000 0800 0200 0a000001",
+            "18000000 1400 0200 01000000 00000000 0a 80 00 00 02000000",
+            """
+            2c000000 1400 0200 01000000 00000000 0a 40 00 00 02000000
+            1400 0100 00000000 00000000 0000ffff 0a000001
+            """,
+        ] {
+            let reply = try #require(try NetlinkReply.split(bytes(message)).first)
+            #expect(InterfaceAddress(reply) == nil, "\(message)")
+        }
     }
 
     @Test func `an IPv4-mapped socket is read as its IPv4 one, with its cgroup`() throws {
@@ -196,11 +280,31 @@ private final class ScriptedSocket: NetlinkSocket {
                     """)
             ).first)
         let socket = try #require(ObservedSocket(reply, .tcp))
-        #expect(socket.local == IPv4Address("10.0.0.1") && socket.localPort == 80)
-        #expect(socket.remote == IPv4Address("10.0.0.2") && socket.remotePort == 0x1234)
+        #expect(socket.local == IPAddress("10.0.0.1") && socket.localPort == 80)
+        #expect(socket.remote == IPAddress("10.0.0.2") && socket.remotePort == 0x1234)
         #expect(socket.cgroupID == 0x39 && socket.inode == 42 && socket.interface == 3)
         #expect(socket.cookie == 0x0102_0304_0506_0708)
         #expect(socket.summary == "tcp 10.0.0.1:80 -> 10.0.0.2:4660")
+    }
+
+    @Test func `a native IPv6 socket is read with its addresses, and no peer is none`() throws {
+        let reply = try #require(
+            try NetlinkReply.split(
+                bytes(
+                    """
+                    64000000 1400 0200 01000000 00000000
+                    0a 0a 00 00 0050 0000
+                    fd000000 00000000 00000000 00000001
+                    00000000 00000000 00000000 00000000
+                    00000000 08070605 04030201
+                    00000000 00000000 00000000 00000000 2a000000
+                    0c00 1500 3900000000000000
+                    """)
+            ).first)
+        let socket = try #require(ObservedSocket(reply, .tcp))
+        #expect(socket.local == IPAddress("fd00::1") && socket.remote == nil)
+        #expect(socket.summary == "tcp [fd00::1]:80 listening")
+        #expect(SocketDiagnostics.identity(of: socket) == Array(reply.payload.dropFirst(4).prefix(48)))
     }
 
     @Test func `a refusal comes with the kernel's own sentence`() throws {
@@ -231,7 +335,7 @@ private final class ScriptedSocket: NetlinkSocket {
             bytes("14000000 0300 1200 01000000 00000000 00000000"),
             bytes("14000000 0300 0200 02000000 00000000 00000000"),
         ])
-        #expect(try NetlinkSession(socket).exchange(Rtnetlink.addressesRequest(family: AF_INET)).code == 0)
+        #expect(try NetlinkSession(socket).exchange(Rtnetlink.addressesRequest()).code == 0)
         #expect(socket.sent.count == 2)
     }
 
@@ -239,7 +343,7 @@ private final class ScriptedSocket: NetlinkSocket {
         let socket = ScriptedSocket(
             (1...8).map { bytes("14000000 0300 1200 0\($0)000000 00000000 00000000") })
         #expect(throws: HostError.self) {
-            try NetlinkSession(socket).exchange(Rtnetlink.addressesRequest(family: AF_INET))
+            try NetlinkSession(socket).exchange(Rtnetlink.addressesRequest())
         }
     }
 

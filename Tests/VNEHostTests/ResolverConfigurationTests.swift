@@ -12,8 +12,12 @@ import Testing
         #expect(services("nameserver 127.0.0.53\noptions edns0\n") == ["127.0.0.53:53"])
     }
 
+    @Test func `a resolver on IPv6 loopback stays shared, and a mapped one is the IPv4 one`() {
+        #expect(services("nameserver ::1\nnameserver ::ffff:127.0.0.53\n") == ["::1:53", "127.0.0.53:53"])
+    }
+
     @Test func `a resolver elsewhere is no loopback service`() {
-        #expect(services("nameserver 192.0.2.53\nnameserver ::1\n").isEmpty)
+        #expect(services("nameserver 192.0.2.53\nnameserver 2001:db8::1\nnameserver fe80::1%eth0\n").isEmpty)
     }
 
     @Test func `comments and words that only begin alike are passed over`() {

@@ -19,17 +19,22 @@ final class SocketFixture {
         guard descriptor >= 0 else { throw SystemError(call: "socket", code: errno) }
     }
 
+    /// A socket of an address's family.
+    convenience init(of address: IPAddress, _ type: __socket_type = SOCK_STREAM) throws {
+        try self.init(address.family == .ipv4 ? AF_INET : AF_INET6, type)
+    }
+
     /// Takes over an accepted descriptor.
-    private init(adopting descriptor: Int32) {
+    private init(adopting descriptor: Int32, _ family: Int32) {
         self.descriptor = descriptor
-        family = AF_INET
+        self.family = family
     }
 
     deinit {
         close(descriptor)
     }
 
-    /// Binds to an address; IPv6 sockets to its IPv4-mapped form.
+    /// Binds to an address; an IPv6 socket to an IPv4 one in its mapped form.
     @discardableResult
     func bound(to text: String, port: UInt16 = 0) throws -> Self {
         let code = try unsafe withAddress(text, port) { unsafe bind(descriptor, $0, $1) }
@@ -53,12 +58,24 @@ final class SocketFixture {
     func accepted() throws -> SocketFixture {
         let number = accept(descriptor, nil, nil)
         guard number >= 0 else { throw SystemError(call: "accept", code: errno) }
-        return SocketFixture(adopting: number)
+        return SocketFixture(adopting: number, family)
     }
 
     func setOption(_ name: Int32) {
         var one: Int32 = 1
         unsafe _ = setsockopt(descriptor, SOL_SOCKET, name, &one, socklen_t(MemoryLayout<Int32>.size))
+    }
+
+    /// Sends a byte to the peer; false if that fails.
+    func send() -> Bool {
+        var byte: UInt8 = 0
+        return unsafe Glibc.send(descriptor, &byte, 1, 0) == 1
+    }
+
+    /// Whether something comes within a second.
+    var hasInput: Bool {
+        var entry = pollfd(fd: descriptor, events: Int16(POLLIN), revents: 0)
+        return unsafe poll(&entry, 1, 1000) == 1
     }
 
     /// `errno` of the next receive; 0 if something came or the peer closed.

@@ -15,7 +15,7 @@
 #pragma clang diagnostic error "-Wpadded"
 
 /** Changes with every change of a layout or a meaning below; a pinned instance of another version is refused. */
-#define VNE_ABI_VERSION 1u
+#define VNE_ABI_VERSION 2u
 /** First word of a policy image: "VNE1" read as a little-endian number. */
 #define VNE_IMAGE_MAGIC 0x31454e56u
 
@@ -23,6 +23,20 @@
 #define VNE_NAME_MAX 63
 #define VNE_HOSTNAME_MAX 253
 #define VNE_CGROUP_PATH_MAX 1023
+
+/* ------------------------------------------------------------------ addresses */
+
+/**
+ * An address of either family as one 128-bit number, host byte order: an IPv4 address is its IPv4-mapped IPv6 address,
+ * so that the two spellings are the same value everywhere. All zero where there is none.
+ */
+struct vne_address {
+	/** The upper 64 bits; 0 for IPv4. */
+	__u64 high;
+	/** The lower 64 bits; for IPv4 VNE_ADDRESS_IPV4 with the address in the lower 32. */
+	__u64 low;
+};
+#define VNE_ADDRESS_IPV4 0xffff00000000ull
 
 /* ------------------------------------------------------------------ hooks and reasons */
 
@@ -56,48 +70,50 @@ enum vne_reason {
 	VNE_REASON_REMOTE = 5,
 	/** A link-local peer, and the environment allows them. */
 	VNE_REASON_LINK_LOCAL = 6,
-	/** The resolver of /etc/resolv.conf on a loopback address. */
-	VNE_REASON_RESOLVER = 7,
+	/** A service on a loopback address that all applications share: the resolver of /etc/resolv.conf. */
+	VNE_REASON_SHARED = 7,
+	/** The application's own private loopback. */
+	VNE_REASON_OWN_LOOPBACK = 8,
 
 	/** No configuration, a half-made attachment, or no policy: deny. */
-	VNE_REASON_UNCONFIGURED = 8,
+	VNE_REASON_UNCONFIGURED = 9,
 	/** The socket lives in another network namespace than the instance. */
-	VNE_REASON_FOREIGN_NAMESPACE = 9,
+	VNE_REASON_FOREIGN_NAMESPACE = 10,
 	/** A protocol or family that these hooks do not cover. */
-	VNE_REASON_PROTOCOL = 10,
+	VNE_REASON_PROTOCOL = 11,
 	/** Bind to an address that is not the application's. */
-	VNE_REASON_FOREIGN_ADDRESS = 11,
+	VNE_REASON_FOREIGN_ADDRESS = 12,
 	/** The application address could not be forced as the source. */
-	VNE_REASON_SOURCE = 12,
+	VNE_REASON_SOURCE = 13,
 	/** A packet for an address that is not the application's. */
-	VNE_REASON_NOT_ADDRESSED = 13,
-	/** Native IPv6, and the application has no IPv6 address. */
-	VNE_REASON_NO_IPV6 = 14,
+	VNE_REASON_NOT_ADDRESSED = 14,
+	/** A family in which the application has no address. */
+	VNE_REASON_NO_FAMILY = 15,
 	/** A packet that could not be parsed. */
-	VNE_REASON_MALFORMED = 15,
+	VNE_REASON_MALFORMED = 16,
 	/** A source that cannot come from where the packet came from. */
-	VNE_REASON_FORGED = 16,
-	/** Loopback: private, and not given out yet. */
-	VNE_REASON_LOOPBACK = 17,
+	VNE_REASON_FORGED = 17,
+	/** Loopback, and nothing of the application's own listens there. */
+	VNE_REASON_LOOPBACK = 18,
 
 	/** Another environment, and no permit covers it. */
-	VNE_REASON_OTHER_ENVIRONMENT = 18,
+	VNE_REASON_OTHER_ENVIRONMENT = 19,
 	/** Inside the address space, in no environment. */
-	VNE_REASON_UNASSIGNED = 19,
+	VNE_REASON_UNASSIGNED = 20,
 	/** The host, and the environment denies the host. */
-	VNE_REASON_HOST_DENIED = 20,
+	VNE_REASON_HOST_DENIED = 21,
 	/** The rest of the world, denied by the remote policy. */
-	VNE_REASON_REMOTE_DENIED = 21,
+	VNE_REASON_REMOTE_DENIED = 22,
 	/** A link-local peer, and the environment does not allow them. */
-	VNE_REASON_LINK_LOCAL_DENIED = 22,
+	VNE_REASON_LINK_LOCAL_DENIED = 23,
 	/** A multicast group. */
-	VNE_REASON_MULTICAST = 23,
+	VNE_REASON_MULTICAST = 24,
 	/** A broadcast address. */
-	VNE_REASON_BROADCAST = 24,
+	VNE_REASON_BROADCAST = 25,
 };
-#define VNE_REASON_FIRST_DENIAL 8
-#define VNE_REASON_FIRST_REACHABILITY 18
-#define VNE_REASONS 25
+#define VNE_REASON_FIRST_DENIAL 9
+#define VNE_REASON_FIRST_REACHABILITY 19
+#define VNE_REASONS 26
 
 /* ------------------------------------------------------------------ the policy image */
 
@@ -115,18 +131,20 @@ struct vne_page {
 
 /**
  * An entry classifies an address, or points to what does: kind in the upper four bits, index in the other 28.
- * An address table is a tree of entries: a root indexed by the upper bits, pages indexed by eight bits each.
+ * An address table is a tree of entries. For IPv4: a root indexed by the upper bits, pages indexed by eight bits each.
+ * For IPv6: pages indexed by one byte each, and comparisons that skip the bytes in which nothing differs, so that its
+ * depth is that of the policy's prefixes and not that of an address.
  */
 enum vne_entry_kind {
 	/** Outside the address space: the rest of the world. */
 	VNE_ENTRY_REMOTE = 0,
 	/** An address of this host. */
 	VNE_ENTRY_HOST = 1,
-	/** 127.0.0.0/8, and 0.0.0.0, which a connect takes as loopback. */
+	/** 127.0.0.0/8, ::1 and the private ones, and 0.0.0.0 and ::, which a connect takes as loopback. */
 	VNE_ENTRY_LOOPBACK = 2,
-	/** 169.254.0.0/16. */
+	/** 169.254.0.0/16 and fe80::/10. */
 	VNE_ENTRY_LINK_LOCAL = 3,
-	/** 224.0.0.0/4. */
+	/** 224.0.0.0/4 and ff00::/8. */
 	VNE_ENTRY_MULTICAST = 4,
 	/** 255.255.255.255, and the broadcast addresses of the host's networks. */
 	VNE_ENTRY_BROADCAST = 5,
@@ -138,19 +156,38 @@ enum vne_entry_kind {
 	VNE_ENTRY_RESERVED = 8,
 	/** A list of rules: the index is that of its first rule. */
 	VNE_ENTRY_RULES = 9,
-	/** The page with this number, indexed by the next eight bits. */
+	/**
+	 * A page, indexed by one byte of the address: the page's number in the lower 24 bits of the index, the byte's
+	 * position in the upper four (0 is the most significant of the sixteen; IPv4's are 12 to 15).
+	 */
 	VNE_ENTRY_TABLE = 10,
+	/** IPv6 only: the comparison with this number leads on. */
+	VNE_ENTRY_COMPARE = 11,
 };
 #define VNE_ENTRY_SHIFT 28
 #define VNE_ENTRY_INDEX_MASK 0x0fffffffu
+#define VNE_TABLE_PAGE_MASK 0x00ffffffu
+#define VNE_TABLE_BYTE_SHIFT 24
 /** Pages of the owner table's root, which is indexed by the upper 16 bits of an address. */
 #define VNE_ROOT_PAGES 256
 
+/** Leads to one of two entries of an IPv6 tree, by whether `(address & mask) == network`. */
+struct vne_compare {
+	struct vne_address network;
+	struct vne_address mask;
+	__u32 matched;
+	__u32 otherwise;
+	__u64 reserved[3];
+};
+#define VNE_COMPARES_PER_PAGE (VNE_PAGE_SIZE / 64)
+/** No look-up takes more steps: one for each byte at most, and a chain of three comparisons at the leaf. */
+#define VNE_STEPS_MAX 20
+
 /** An address and port that every application may talk to although it is on loopback. */
 struct vne_shared_service {
-	__u32 address;
-	/** Host byte order. */
+	struct vne_address address;
 	__u32 port;
+	__u32 reserved;
 };
 #define VNE_SHARED_MAX 8
 #define VNE_INTERFACES_MAX 16
@@ -164,6 +201,10 @@ struct vne_image_header {
 	__u32 generation;
 	/** First of the VNE_ROOT_PAGES pages that classify every IPv4 address. */
 	__u32 owner_page;
+	/** The entry that classifies every IPv6 address. */
+	__u32 owner6;
+	/** First page of `struct vne_compare`, VNE_COMPARES_PER_PAGE each. */
+	__u32 compare_page;
 	/** VNE_ENVIRONMENT_PAGE, where the `struct vne_environment` records start, VNE_ENVIRONMENTS_PER_PAGE each. */
 	__u32 environment_page;
 	/** Records in the environment table; an id is an index into it. */
@@ -221,31 +262,38 @@ struct vne_environment {
 	__u32 flags;
 	/** enum vne_protocol bits that sockets may have. */
 	__u32 protocols;
-	/** The prefix, if the environment is exactly one (VNE_ENVIRONMENT_ONE_PREFIX): network and mask. */
-	__u32 own_network;
-	__u32 own_mask;
-	/** Entries (VNE_ENTRY_RULES or VNE_ENTRY_TABLE with eight bits a level) for new flows from and to remotes. */
-	__u32 remote_in;
-	__u32 remote_out;
+	/** Its first IPv4 prefix, the only one with VNE_ENVIRONMENT_ONE_PREFIX4: network and mask; mask 0: it has none.
+	 */
+	__u32 own4_network;
+	__u32 own4_mask;
+	/** The same of IPv6, with VNE_ENVIRONMENT_ONE_PREFIX6. */
+	struct vne_address own6_network;
+	struct vne_address own6_mask;
+	/** Entries (VNE_ENTRY_RULES or what leads to one) for new flows from and to remotes, by family. */
+	__u32 remote_in4;
+	__u32 remote_in6;
+	__u32 remote_out4;
+	__u32 remote_out6;
 	/** The record's own id ^ VNE_ENVIRONMENT_SELF: tells a record from any other word of the image. */
 	__u32 self;
-	__u32 reserved[9];
+	__u32 reserved[31];
 	char name[VNE_NAME_MAX + 1];
 };
 /** First page of the environment records in every image: the packet path finds them without reading the header. */
 #define VNE_ENVIRONMENT_PAGE 1u
 /** No entry has this kind, so no address table can be taken for a record. */
 #define VNE_ENVIRONMENT_SELF 0xf56e4e45u
-#define VNE_ENVIRONMENTS_PER_PAGE (VNE_PAGE_SIZE / 128)
+#define VNE_ENVIRONMENTS_PER_PAGE (VNE_PAGE_SIZE / 256)
 /** The record is in use. */
 #define VNE_ENVIRONMENT_VALID 0x1u
-#define VNE_ENVIRONMENT_ONE_PREFIX 0x2u
+#define VNE_ENVIRONMENT_ONE_PREFIX4 0x2u
 #define VNE_ENVIRONMENT_HOST 0x4u
 #define VNE_ENVIRONMENT_LINK_LOCAL 0x8u
 /** Reachability denials are recorded and let through. */
 #define VNE_ENVIRONMENT_AUDIT 0x10u
 /** Egress is judged too. */
 #define VNE_ENVIRONMENT_STRICT 0x20u
+#define VNE_ENVIRONMENT_ONE_PREFIX6 0x40u
 
 #define VNE_PROTOCOL_TCP 0x1u
 #define VNE_PROTOCOL_UDP 0x2u
@@ -253,15 +301,15 @@ struct vne_environment {
 
 /** A permit: new flows from an environment to another one, or to one address of it. A slot with from 0 is free. */
 struct vne_permit {
-	/** enum vne_permit_target in the upper four bits, the environment's id in the others. */
+	/** VNE_PERMIT_TO_…, with the id of the environment that may talk. */
 	__u32 from;
-	/** The other environment's id, or the address. */
-	__u32 to;
 	/** Index of the first rule of the list that new flows must match. */
 	__u32 rules;
-	__u32 reserved;
+	/** The address, or the other environment's id in `low`. */
+	struct vne_address to;
+	__u64 reserved;
 };
-#define VNE_PERMITS_PER_PAGE (VNE_PAGE_SIZE / 16)
+#define VNE_PERMITS_PER_PAGE (VNE_PAGE_SIZE / 32)
 /** `to` of a permit is an environment's id, or an address. */
 #define VNE_PERMIT_TO_ENVIRONMENT 0x10000000u
 #define VNE_PERMIT_TO_ADDRESS 0x20000000u
@@ -269,15 +317,12 @@ struct vne_permit {
 #define VNE_PERMIT_PROBES 8
 
 /** The slot where the search for a permit starts, before `& permit_mask`. */
-static inline __u32 vne_permit_hash(__u32 from, __u32 to)
+static inline __u32 vne_permit_hash(__u32 from, struct vne_address to)
 {
-	__u32 h = from * 0x9e3779b1u ^ to;
+	__u64 h = (from * 0x9e3779b97f4a7c15ull ^ to.low) * 0xff51afd7ed558ccdull;
 
-	h ^= h >> 15;
-	h *= 0x85ebca77u;
-	h ^= h >> 13;
-	h *= 0xc2b2ae3du;
-	return h ^ h >> 16;
+	h = (h ^ h >> 32 ^ to.high) * 0xc4ceb9fe1a85ec53ull;
+	return h >> 32;
 }
 
 /* ------------------------------------------------------------------ attachments */
@@ -286,7 +331,7 @@ static inline __u32 vne_permit_hash(__u32 from, __u32 to)
 #define VNE_ATTACHMENT_OPEN 1u
 
 /** The flow table: sets of ways, indexed by a hash of the key. */
-#define VNE_FLOW_SETS 256
+#define VNE_FLOW_SETS 128
 #define VNE_FLOW_WAYS 4
 /** Flow stamps are the coarse monotonic clock in nanoseconds, shifted right by this: about a millisecond. */
 #define VNE_FLOW_CLOCK_SHIFT 20
@@ -308,24 +353,40 @@ struct vne_attachment {
 	__u32 state;
 	/** Id of the application's environment. */
 	__u32 environment;
-	/** The application address, host byte order. */
-	__u32 address;
+	/** The IPv4 application address; 0 if it has none. */
+	__u32 address4;
 	/** Depth of the cgroup below the root of the hierarchy, for bpf_sk_ancestor_cgroup_id(). */
 	__u32 level;
 	/** The cgroup's id. */
 	__u64 cgroup;
 	/** SO_NETNS_COOKIE of the instance's network namespace. */
 	__u64 netns;
-	/** Where `::` with IPV6_V6ONLY is bound; nothing is received on it. Network byte order. */
-	__u32 placeholder6_be[4];
+	/** The IPv6 application address; all zero if it has none. */
+	struct vne_address address6;
+	/** What `::1` is to the application: an address of its own on the instance's interface. */
+	struct vne_address loopback6;
+	/** The first address of the /24 in 127.0.0.0/8 that is the application's own; see VNE_LOOPBACK_…. */
+	__u32 loopback4;
 	/** Denials recorded in the current second, for the rate limit. */
 	__u32 event_second;
 	__u32 event_count;
-	__u64 reserved;
-	/** Remote address << 32 | remote port << 16 | local port; ping: identifier as local port. 0: free. */
-	__u64 flow_keys[VNE_FLOW_SETS][VNE_FLOW_WAYS];
+	/** Nonzero where IPv6 packets for a wildcard of both families are steered to it (bpf/steer.bpf.c). */
+	__u32 steered;
+	/** Remote addresses, remote port << 16 | local port (ping: identifier as local port), stamps. Remote all zero:
+	 * free. */
+	struct vne_address flow_remotes[VNE_FLOW_SETS][VNE_FLOW_WAYS];
+	__u32 flow_ports[VNE_FLOW_SETS][VNE_FLOW_WAYS];
 	__u32 flow_stamps[VNE_FLOW_SETS][VNE_FLOW_WAYS];
 };
+
+/**
+ * The private loopback: 127.0.b.n (b 0 or 1, n 1 to 126: with b 1 Debian's own host name) is the application's
+ * `loopback4 + 128 * b + n`; no other address in 127.0.0.0/8 is there. Blocks are the /24s from VNE_LOOPBACK_FIRST on;
+ * 127.0.0.0/16 and the last /16 are nobody's. `::1` is an address whose upper 32 bits are VNE_LOOPBACK6_PREFIX.
+ */
+#define VNE_LOOPBACK6_PREFIX 0xfd564e45u
+#define VNE_LOOPBACK_FIRST 0x7f010000u
+#define VNE_LOOPBACK_LAST 0x7ffeff00u
 
 /** Counters of one application: value of the per-CPU cgroup storage map `counters` (key: cgroup id, __u64). */
 struct vne_counters {
@@ -340,20 +401,25 @@ struct vne_counters {
  * the connection. A SYN-ACK over loopback is believed if the application that it comes from let the SYN in.
  */
 struct vne_handshake {
-	/** Client's address << 32 | server's address. */
-	__u64 addresses;
-	/** Client's port << 48 | server's port << 32 | time, in the unit of flow stamps. */
-	__u64 ports;
+	struct vne_address client;
+	struct vne_address server;
+	/** Client's port << 16 | server's port. */
+	__u32 ports;
+	/** In the unit of flow stamps. */
+	__u32 time;
 };
 #define VNE_HANDSHAKES 4096
 /** How long a SYN vouches for its SYN-ACK, in the unit of flow stamps. */
 #define VNE_HANDSHAKE_TIMEOUT 64u
 
-/** Who owns an application address on this host: value of the hash map `owner` (key: address, host order, __u32). */
+/** Who owns an application address on this host: value of the hash map `owner` (key: struct vne_address). */
 struct vne_owner {
 	__u64 cgroup;
 	__u32 level;
 	__u32 environment;
+	/** The application's IPv4 address, where its wildcards of both families are bound; 0 if it has none. */
+	__u32 address4;
+	__u32 reserved;
 };
 
 /** An attachment is being made or taken away; a command that finds it finishes what was begun. */
@@ -367,16 +433,23 @@ struct vne_owner {
 #define VNE_APPLICATION_EGRESS 0x2u
 /** Made by `exec`, whose process id is in `launcher`; ends with it. */
 #define VNE_APPLICATION_TRANSIENT 0x4u
-/** The attachment added the address to the interface, and takes it away. */
-#define VNE_APPLICATION_OWNS_ADDRESS 0x8u
+/** The attachment added the IPv4 address to the interface, and takes it away. */
+#define VNE_APPLICATION_OWNS_ADDRESS4 0x8u
+/** The same of the IPv6 address. */
+#define VNE_APPLICATION_OWNS_ADDRESS6 0x10u
 
 /** What is remembered of an attached application: value of the hash map `application` (key: cgroup id, __u64). */
 struct vne_application {
 	__u32 state;
 	__u32 flags;
-	__u32 address;
+	/** As in struct vne_attachment; 0 and all zero where it has none of the family. */
+	__u32 address4;
 	__u32 environment;
+	struct vne_address address6;
+	struct vne_address loopback6;
+	__u32 loopback4;
 	__u32 level;
+	__u32 reserved;
 	/** Process id of the launching `exec`, and its start time in clock ticks since boot. */
 	__u32 launcher;
 	__u64 launcher_start;
@@ -413,9 +486,10 @@ struct vne_event {
 	__u32 audited;
 	/** IPPROTO_…, 0 if unknown. */
 	__u32 protocol;
-	/** The peer, host byte order; 0 if there is none. */
-	__u32 remote_address;
-	__u32 local_address;
+	/** The peer; all zero if there is none. */
+	struct vne_address remote;
+	/** The application address of the same family; all zero if it has none. */
+	struct vne_address local;
 	__u16 remote_port;
 	__u16 local_port;
 	/** The calling process; 0 in the packet hooks, which run in no process's context. */

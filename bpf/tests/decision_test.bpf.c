@@ -9,13 +9,19 @@
 /* What the test asks, in a packet's bytes. */
 struct vne_test_question {
 	struct vne_attempt attempt;
-	__u32 incoming;
+	/* The application's end: a leaving packet's source, an arriving one's destination. */
+	struct vne_address local;
+	/* VNE_TEST_…. */
+	__u32 direction;
 	/* Index of the asking application in `asking`. */
 	__u32 application;
 	/* The sender does not have the address that it claims. */
 	__u32 foreign_sender;
 	__u32 reserved;
 };
+#define VNE_TEST_CALL 0
+#define VNE_TEST_LEAVING 1
+#define VNE_TEST_ARRIVING 2
 
 struct {
 	__uint(type, BPF_MAP_TYPE_ARRAY);
@@ -37,10 +43,12 @@ int vne_decide(struct __sk_buff *skb)
 	application = bpf_map_lookup_elem(&asking, &question.application);
 	if (!application || !vne_judge_prepare(&judge, application))
 		return VNE_REASON_UNCONFIGURED;
-	if (!question.incoming)
+	if (question.direction == VNE_TEST_CALL)
 		return vne_decide_outgoing(&judge, &question.attempt);
-	reason = vne_decide_incoming(&judge, &question.attempt);
+	if (question.direction == VNE_TEST_LEAVING)
+		return vne_decide_leaving(&judge, &question.attempt, question.local);
+	reason = vne_decide_arriving(&judge, &question.attempt, question.local);
 	if (question.foreign_sender && vne_sender_matters(&judge, &question.attempt, reason))
-		return vne_foreign_sender_reason(&judge, &question.attempt);
+		return vne_foreign_sender_reason(&judge, &question.attempt, reason, question.local);
 	return reason;
 }

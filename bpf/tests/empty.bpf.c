@@ -23,6 +23,11 @@ EMPTY("cgroup/sendmsg4", send4, struct bpf_sock_addr)
 EMPTY("cgroup/sendmsg6", send6, struct bpf_sock_addr)
 EMPTY("cgroup/getsockname4", name4, struct bpf_sock_addr)
 EMPTY("cgroup/getsockname6", name6, struct bpf_sock_addr)
+EMPTY("cgroup/getpeername4", peer4, struct bpf_sock_addr)
+EMPTY("cgroup/getpeername6", peer6, struct bpf_sock_addr)
+EMPTY("cgroup/recvmsg4", receive4, struct bpf_sock_addr)
+EMPTY("cgroup/recvmsg6", receive6, struct bpf_sock_addr)
+EMPTY("cgroup/dev", device, struct bpf_cgroup_dev_ctx)
 EMPTY("cgroup_skb/ingress", ingress, struct __sk_buff)
 
 char LICENSE[] SEC("license") = "Dual BSD/GPL";
