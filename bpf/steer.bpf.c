@@ -35,7 +35,7 @@ static __noinline int vne_segment_finds(struct __sk_buff *skb, struct bpf_sock_t
 	return found;
 }
 
-/* The same of a datagram. */
+/* The same of a datagram. Two functions, as the verifier takes no instruction for both kinds of socket. */
 static __noinline int vne_datagram_finds(struct __sk_buff *skb, struct bpf_sock_tuple *tuple)
 {
 	struct bpf_sock *sk = bpf_sk_lookup_udp(skb, tuple, sizeof(tuple->ipv6), BPF_F_CURRENT_NETNS, 0);

@@ -95,7 +95,8 @@ extension Instance {
         // The record goes last: for as long as it is there, the next command finds what is left to do.
         try records.handle.remove(leaving.cgroupID)
         if cgroupIDs?[leaving.name] == leaving.cgroupID { cgroupIDs?[leaving.name] = nil }
-        try unsteerIfUnused()
+        // It is detached, whatever becomes of this; the next that leaves does it over.
+        try? unsteerIfUnused()
     }
 
     /// Attaches or detaches the egress hook of an application that is attached, and records which.
@@ -158,6 +159,7 @@ extension Instance {
         }
         try records.handle.write(record, at: application.cgroupID)
         try release(recorded.claims, of: application.cgroupID, but: application.claims)
+        try? unsteerIfUnused()
     }
 
     // MARK: - Parts

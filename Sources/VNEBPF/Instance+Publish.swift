@@ -37,9 +37,10 @@ extension Instance {
         if !carriesFlows {
             memory.openFlows(after: FlowClock.now &+ 1)
         }
-        try removeStrayEgress()
+        // The policy holds from here on: what fails now costs time or reach, never safety, and waits for the next one.
+        try? removeStrayEgress()
         // Interfaces that came since.
-        if BPFFileSystem.exists(directory.interfaces) { _ = try steer() }
+        if BPFFileSystem.exists(directory.interfaces) { _ = try? steer() }
     }
 
     /// The published policy file's text and name, and how often one was published; nil before the first time.

@@ -218,6 +218,30 @@ class DualStack(unittest.TestCase):
             host.agent("detach", "both")
             self.assertFalse(Path(f"/sys/fs/bpf/{host.instance}/interfaces").exists())
 
+    def test_steering_goes_with_the_second_family_and_fails_no_publication(self):
+        with Host("families") as host:
+            both = POLICY + f"""  both:
+    environment: shop
+    address: [10.10.2.1, "fd00:10:10:2::1"]
+    cgroup: {host.cgroup.name}/both
+"""
+            permits = "    permits:\n      - {to: payments/db, ports: [tcp/5432, udp/5353]}\n"
+            host.make("both")
+            links = Path(f"/sys/fs/bpf/{host.instance}/interfaces")
+            host.apply(both)
+            self.assertEqual(links.exists(), STEERS)
+            host.apply(both.replace('[10.10.2.1, "fd00:10:10:2::1"]', "10.10.2.1"))
+            self.assertFalse(links.exists())
+            host.apply(both)
+            self.assertNotEqual(self.ask_db(host), "EPERM")
+            # What cannot steer any more still publishes: the policy is in force before that is tried.
+            Path(f"/sys/fs/bpf/{host.instance}/programs/vne_steer").unlink()
+            host.apply(both.replace(permits, ""))
+            self.assertEqual(self.ask_db(host), "EPERM")
+
+    def ask_db(self, host):
+        return host.python("both", ASK_TCP, "fd00:10:10:3::1", "5432")
+
 
 # Answers in another way than TCP_WHO.
 ONLY = """
