@@ -1,20 +1,23 @@
-import PolicyModel
-import VNEBPF
+public import PolicyModel
+public import VNEBPF
 
 /// The decision as the programs take it, from an image alone: what holds the compiler to the model without a kernel.
-struct ImageJudge {
+public struct ImageJudge {
     let image: PolicyImageReader
-    let environment: PolicyImageReader.EnvironmentRecord
+    /// The record of the subject's environment.
+    public let environment: PolicyImageReader.EnvironmentRecord
     let subject: Subject
 
-    init?(_ image: PolicyImageReader, subject: Subject) throws {
+    /// A judge of what one application does; nil if the image has no environment of the name of the application's.
+    public init?(_ image: PolicyImageReader, subject: Subject) throws {
         guard let environment = try image.environment(named: subject.environment) else { return nil }
         self.image = image
         self.environment = environment
         self.subject = subject
     }
 
-    func reason(_ attempt: Attempt) throws -> Reason {
+    /// What the image says of an attempt.
+    public func reason(_ attempt: Attempt) throws -> Reason {
         for address in subject.addresses.all {
             guard case .environment(environment.id, _) = try image.owner(of: address) else { return .unconfigured }
         }
