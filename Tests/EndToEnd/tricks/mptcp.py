@@ -1,9 +1,10 @@
-"""MPTCP: to a victim itself, and to a witness so that subflows follow to and from wherever the peers' kernels say."""
+"""MPTCP: to a victim itself; or, with the word `wait`, to a witness, and the peers' kernels make subflows meanwhile from
+and to whatever addresses they are told."""
 
 import socket
 import time
 
-from common import PATIENCE, WITNESSES, attempt, new, reach, report, stream
+from common import PATIENCE, TCP_PORT, WORDS, mask, new, reach, report, stream
 
 MPTCP = 262
 
@@ -12,18 +13,16 @@ def direct(address, token):
     stream(address, token, new(address, socket.SOCK_STREAM, MPTCP))
 
 
-def bystander(address):
-    """Holds a connection open for as long as subflows need to be made."""
-    def body(token):
-        with new(address, socket.SOCK_STREAM, MPTCP) as client:
-            client.connect((address, 80))
-            client.sendall(token)
-            time.sleep(PATIENCE)
-            client.sendall(token)
-    return body
+def waiting(address, token):
+    with new(address, socket.SOCK_STREAM, MPTCP) as client:
+        client.connect((address, TCP_PORT))
+        client.sendall(token)
+        time.sleep(PATIENCE)
+        client.sendall(token)
 
 
-reach("connect", direct)
-# The first witness's kernel announces a victim's address, and this host's asks for subflows from a foreign one.
-attempt(f"mask subflows {WITNESSES[0]}", bystander(WITNESSES[0]))
+if "wait" in WORDS:
+    mask("subflows", waiting)
+else:
+    reach("connect", direct)
 report()
