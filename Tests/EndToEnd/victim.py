@@ -16,9 +16,12 @@ import sys
 TCP_PORT, UDP_PORT = 80, 53
 ALL_PROTOCOLS = 0x0003
 OUTGOING = 4
+IPV4, IPV6 = 0x0800, 0x86DD
+SYN, ACK = 0x02, 0x10
 MPTCP = 262
-# Neighbours find each other by these ICMPv6 types.
-NEIGHBOUR_DISCOVERY = range(130, 138)
+# Types of ICMP that nobody sends by a socket: errors, and how neighbours find each other.
+UNASKED4 = {3, 11, 12}
+UNASKED6 = {*range(1, 5), *range(130, 138)}
 
 
 def token(data):
@@ -88,17 +91,24 @@ class Sniffer:
 
     def read(self, reader, seen):
         packet, (_, protocol, kind, *_) = reader.recvfrom(70000)
-        if kind == OUTGOING or protocol not in (0x0800, 0x86DD):
+        if kind == OUTGOING or protocol not in (IPV4, IPV6):
             return
-        if protocol == 0x0800:
+        if protocol == IPV4:
             source, destination, carried = packet[12:16], packet[16:20], packet[9]
         else:
             source, destination, carried = packet[8:24], packet[24:40], packet[6]
-            if carried == socket.IPPROTO_ICMPV6 and packet[40] in NEIGHBOUR_DISCOVERY:
-                return
         source, destination = str(ipaddress.ip_address(source)), str(ipaddress.ip_address(destination))
-        if destination in self.addresses:
-            seen.append({"by": f"wire {carried}", "from": source, "to": destination, "token": token(packet)})
+        named = token(packet)
+        if destination in self.addresses and (named or self.tells(packet, protocol, carried)):
+            seen.append({"by": f"wire {carried}", "from": source, "to": destination, "token": named})
+
+    def tells(self, packet, protocol, carried):
+        """Whether a packet without a name matters: not the late segments of a connection, nor what the kernel sends."""
+        data = packet[40:] if protocol == IPV6 else packet[(packet[0] & 15) * 4:]
+        if carried == socket.IPPROTO_TCP:
+            return data[13] & (SYN | ACK) == SYN
+        return not (carried == socket.IPPROTO_ICMP and data[0] in UNASKED4 or
+                    carried == socket.IPPROTO_ICMPV6 and data[0] in UNASKED6)
 
 
 def main():

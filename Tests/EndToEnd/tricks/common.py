@@ -1,9 +1,9 @@
 """What the tricks share: whom to reach, and how an attempt is named, made and told.
 
-A trick is told addresses in words: `victims`, to whom nothing may get; `witnesses`, who may be reached and see from
-where; `foreign`, sources that are not the program's own, one a family. An attempt's name is in all that it sends, so
-what gets through names itself: `reach …` goes to a victim, `mask …` to a witness with a foreign source, and `have …`
-sends nothing and is what the program has got.
+A trick is told in words the `number` of its run, and addresses: `victims`, to whom nothing may get; `witnesses`, who may
+be reached and see from where; `foreign`, sources that are not the program's own, one a family. An attempt's name is in
+all that it sends, so what gets through names itself: `reach …` goes to a victim, `mask …` to a witness with a foreign
+source, and `have …` sends nothing and is what the program has got.
 """
 
 import ctypes
@@ -57,7 +57,7 @@ def new(address, kind=socket.SOCK_DGRAM, protocol=0):
 def attempt(name, body):
     """Makes an attempt; `body` is given what has to be sent. What came of it is "done" or an error's name."""
     try:
-        body(f"trick:{name};".encode())
+        body(f"trick:{WORDS['number']} {name};".encode())
         _said[name] = "done"
     except TimeoutError:
         _said[name] = "timeout"

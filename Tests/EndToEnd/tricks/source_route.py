@@ -17,8 +17,13 @@ def route4(first, last):
 
 
 def route6(first, last):
-    """A segment routing header, whose segments are written from the last to the first."""
+    """A segment routing header: segments are written from the last to the first."""
     return struct.pack("BBBBBBH", 0, 4, SEGMENT_ROUTING, 1, 1, 0, 0) + packed(last) + packed(first)
+
+
+def mobile_route6(first):
+    """Mobile IPv6's routing header, which holds the address that comes first; the one that a message may have."""
+    return struct.pack("BBBBI", 0, 2, 2, 1, 0) + packed(first)
 
 
 def witness(address):
@@ -59,7 +64,7 @@ def mapped(address, token):
 
 def packet_options(address, token):
     """The header as a control message in an option (RFC 2292)."""
-    header = route6(address, witness(address))
+    header = mobile_route6(address)
     with new(address) as client:
         option = struct.pack("NII", 16 + len(header), socket.IPPROTO_IPV6, IPV6_RTHDR) + header
         client.setsockopt(socket.IPPROTO_IPV6, IPV6_2292PKTOPTIONS, option)
@@ -68,7 +73,7 @@ def packet_options(address, token):
 
 def control(address):
     if family(address) == socket.AF_INET6:
-        return [(socket.IPPROTO_IPV6, IPV6_RTHDR, route6(address, witness(address)))]
+        return [(socket.IPPROTO_IPV6, IPV6_RTHDR, mobile_route6(address))]
     return [(socket.IPPROTO_IP, IP_RETOPTS, route4(address, witness(address)))]
 
 

@@ -1,22 +1,23 @@
-"""UDP_ENCAP: a socket of IPsec's, whose packets the kernel looks at before any hook. Says what has come to `own`."""
+"""UDP_ENCAP: a socket of IPsec's, whose packets the kernel looks at before any hook. `own` is where it listens; says
+from whom packets have come by the time that a line comes in."""
 
 import socket
 import sys
 
-from common import PATIENCE, WORDS, new
+from common import PATIENCE, WORDS, have, new, report
 
 SOL_UDP, UDP_ENCAP, ESPINUDP = 17, 100, 2
 
+
+def receive():
+    while True:
+        print(server.recvfrom(100)[1][0], flush=True)
+
+
 server = new(WORDS["own"])
 server.bind((WORDS["own"], 4500))
-server.setsockopt(SOL_UDP, UDP_ENCAP, ESPINUDP)
-print("ready", flush=True)
+have("encapsulation", lambda: server.setsockopt(SOL_UDP, UDP_ENCAP, ESPINUDP))
+report()
 sys.stdin.readline()
-seen = []
 server.settimeout(PATIENCE)
-try:
-    while True:
-        seen.append(server.recvfrom(100)[1][0])
-except TimeoutError:
-    pass
-print(*seen, flush=True)
+have("another packet", receive)
