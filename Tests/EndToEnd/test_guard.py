@@ -95,6 +95,12 @@ class Guard(unittest.TestCase):
     def remote(self, ask, *arguments):
         return ask(None, *arguments, namespace=self.host.remote_namespace)
 
+    def attach_below(self, name, addresses):
+        """Attaches an application whose cgroup lies in the guarded one."""
+        self.host.make(f"services/{name}")
+        named = [word for address in addresses.split(",") for word in ("--address", address)]
+        self.host.agent("attach", f"{self.host.cgroup.name}/services/{name}", "shop", *named, "--name", name)
+
     # ------------------------------------------------------------------ taking an address
 
     def test_a_process_of_the_host_binds_no_address_of_the_address_space(self):
@@ -264,7 +270,7 @@ for client in made:
     # ------------------------------------------------------------------ applications below
 
     def test_an_application_below_a_guarded_cgroup_goes_on_unchanged(self):
-        self.host.attach("services/web", "shop", "10.10.2.1,fd00:10:10:2::1")
+        self.attach_below("web", "10.10.2.1,fd00:10:10:2::1")
         calls = [sys.executable, "-W", "ignore", Path(__file__).with_name("socket_calls.py"), "10.10.2.1", "fd00:10:10:2::1"]
 
         def say():
@@ -285,8 +291,8 @@ for client in made:
         self.assertEqual(self.host.python("services/web/child", TAKE, "0.0.0.0", "8090", "tcp"), "0.0.0.0")
 
     def test_one_application_below_a_guard_is_no_other(self):
-        self.host.attach("services/web", "shop", "10.10.2.1")
-        self.host.attach("services/api", "shop", "10.10.2.2")
+        self.attach_below("web", "10.10.2.1")
+        self.attach_below("api", "10.10.2.2")
         # A socket of the host's that was passed in passes no hook of the application, but the guard's.
         code = """
 import array
@@ -382,7 +388,8 @@ os.wait()
         self.assertEqual(len(self.hooks()), HOOKS)
 
     def test_a_killed_apply_is_finished_by_the_next_command(self):
-        path = self.host.write_policy(POLICY + f"guard: {{cgroups: {self.host.cgroup.name}/services}}\n")
+        path = self.host.directory / "guarded.yaml"
+        path.write_text(POLICY + f"guard: {{cgroups: {self.host.cgroup.name}/services}}\n")
         seen = set()
         for number in range(1, 200):
             done = self.host.run(None, "strace", "-f", "-qq", "-o", "/dev/null", "-e", "trace=bpf", "-e",
