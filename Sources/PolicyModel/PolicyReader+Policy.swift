@@ -51,7 +51,10 @@ extension PolicyReader {
         checks.nearest = nearest
         checks.run()
         errors += checks.errors
-        let hostGuard = fields["guard"].flatMap { self.hostGuard($0, space: space, applications: applications) }
+        let guardLine = fields.marks["guard"]?.line ?? 0
+        let hostGuard = fields["guard"].flatMap {
+            self.hostGuard($0, line: guardLine, space: space, applications: applications)
+        }
 
         return Policy(
             addressSpace: (space ?? []).map(\.value), addressSpaceInterfaces: interfaces,

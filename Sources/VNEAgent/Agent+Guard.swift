@@ -32,18 +32,15 @@ extension Agent {
         return guards
     }
 
-    /// What of the guard is not as it should be.
-    func guardProblems(of policy: Policy?) throws(AgentError) -> [String] {
-        let guards = try guards()
-        var problems: [String] = []
-        for found in guards where found.word != "guarded" {
-            problems.append("the guard of \(found.cgroup) is \(found.word): the next changing command puts that right")
+    /// What of the guards is not as it should be.
+    static func problems(of guards: [GuardStatus], in policy: Policy?) -> [String] {
+        let broken = guards.filter { $0.word != "guarded" }.map {
+            "the guard of \($0.cgroup) is \($0.word): the next changing command puts that right"
         }
         let names = Set(guards.map(\.cgroup))
-        for path in policy?.hostGuard?.cgroups ?? [] where !names.contains(path) {
-            problems.append("the policy has \(path) guarded and it is not: apply the policy again once it is there")
-        }
-        return problems
+        let missing = (policy?.hostGuard?.cgroups ?? []).filter { !names.contains($0) }
+        return broken
+            + missing.map { "the policy has \($0) guarded and it is not: apply the policy again once it is there" }
     }
 
     // MARK: - Changing
