@@ -139,7 +139,8 @@ extension Agent {
         }
         var guarded: Set<UInt64> = []
         for path in hostGuard.cgroups {
-            do {
+            do throws(AgentError) {
+                host.close(try openGuarded(path))
                 guarded.formUnion(
                     try asking { path == HostGuard.root ? try host.allCgroupIDs() : try host.cgroupIDs(below: path) })
             } catch {

@@ -159,7 +159,7 @@ import Testing
         #expect(
             messages("addressSpce: 10.10.0.0/16\nenvironments: {}\n") == [
                 "1:1: unknown key “addressSpce”; expected addressSpace, addressSpaceInterfaces, environments, "
-                    + "applications or loopback; did you mean “addressSpace”?"
+                    + "applications, loopback or guard; did you mean “addressSpace”?"
             ])
     }
 

@@ -119,7 +119,7 @@ extension KernelSuite {
             #expect(KernelObjects.allGone(maps: maps, programs: hooks.map(\.programID)))
         }
 
-        @Test func `an application is not guarded, and programs of others stay`() throws {
+        @Test func `an application is not guarded, nor a cgroup under the name of another`() throws {
             let world = try KernelWorld()
             let (one, two) = (try world.makeCgroup(), try world.makeCgroup())
             let instance = try world.open()
