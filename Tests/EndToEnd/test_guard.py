@@ -4,10 +4,10 @@ Each way round is tried without the guard first, where it works, and then with i
 """
 
 import json
+import os
 import signal
 import subprocess
 import sys
-import time
 import unittest
 from pathlib import Path
 
@@ -18,6 +18,7 @@ addressSpace: [10.10.0.0/16, "fd00:10:10::/48"]
 environments:
   shop: {addresses: [10.10.2.0/24, "fd00:10:10:2::/64"]}
   sealed: {addresses: 10.10.4.0/24, host: deny}
+  groups: {addresses: 10.10.5.0/24, multicast: true}
 """
 # What guarded processes have of their own; addresses of the host.
 ADDRESSES = ', addresses: [192.0.2.1, "2001:db8::1"]'
@@ -95,11 +96,11 @@ class Guard(unittest.TestCase):
     def remote(self, ask, *arguments):
         return ask(None, *arguments, namespace=self.host.remote_namespace)
 
-    def attach_below(self, name, addresses):
+    def attach_below(self, name, addresses, environment="shop"):
         """Attaches an application whose cgroup lies in the guarded one."""
         self.host.make(f"services/{name}")
         named = [word for address in addresses.split(",") for word in ("--address", address)]
-        self.host.agent("attach", f"{self.host.cgroup.name}/services/{name}", "shop", *named, "--name", name)
+        self.host.agent("attach", f"{self.host.cgroup.name}/services/{name}", environment, *named, "--name", name)
 
     # ------------------------------------------------------------------ taking an address
 
@@ -290,6 +291,14 @@ for client in made:
         child.mkdir()
         self.assertEqual(self.host.python("services/web/child", TAKE, "0.0.0.0", "8090", "tcp"), "0.0.0.0")
 
+    def test_an_application_that_hears_groups_keeps_its_wildcard(self):
+        # Its datagram wildcards stay wildcards, so that groups are heard: the guard sees them as they are.
+        self.attach_below("radio", "10.10.5.1", "groups")
+        self.guard(ADDRESSES)
+        self.host.serve("services/radio", UDP_WHO, "0.0.0.0", "53")
+        self.assertEqual(self.remote(self.udp, "10.10.5.1", 53)[1], "x")
+        self.assertEqual(self.host.python("services/radio", TAKE, "224.0.0.251", "5353", "udp"), "224.0.0.251")
+
     def test_one_application_below_a_guard_is_no_other(self):
         self.attach_below("web", "10.10.2.1")
         self.attach_below("api", "10.10.2.2")
@@ -407,6 +416,31 @@ os.wait()
         self.assertEqual(done.returncode, 0)
         self.assertEqual(len(self.hooks()), HOOKS)
         self.assertGreater(len(seen), HOOKS // 2, "it was killed between hooks")
+
+
+@unittest.skipUnless(os.environ.get("VNE_TEST_MACHINE"), "guards the root cgroup: in the machine of Tests/Kernels only")
+class WholeHost(unittest.TestCase):
+    def test_the_whole_host_is_guarded_and_applications_go_on(self):
+        with Host("root", policy=POLICY) as host:
+            host.attach("web", "shop", "10.10.2.1,fd00:10:10:2::1")
+            calls = [sys.executable, "-W", "ignore", Path(__file__).with_name("socket_calls.py"), "10.10.2.1",
+                     "fd00:10:10:2::1"]
+
+            def say():
+                return json.loads(host.run("web", *calls, check=True, timeout=120 * SLOWNESS).stdout)
+            before, programs = say(), programs_on(MOUNT)
+            self.assertEqual(host.python(None, BIND, "10.10.2.1")["10.10.2.1"][0], "10.10.2.1", "the control")
+            plan = host.apply(POLICY + "guard: {cgroups: /}\n").stdout
+            self.assertIn("+ guard the whole host (/)", plan)
+            self.assertEqual(len(programs_on(MOUNT)), len(programs) + HOOKS)
+            self.assertEqual(host.python(None, BIND, "10.10.2.1")["10.10.2.1"], ["EADDRNOTAVAIL"] * 3)
+            self.assertEqual(host.python(None, BIND, "192.0.2.1")["192.0.2.1"], ["192.0.2.1"] * 3)
+            self.assertEqual(say(), before)
+            host.apply(POLICY)
+            self.assertEqual(programs_on(MOUNT), programs)
+            host.apply(POLICY + "guard: {cgroups: /}\n")
+            host.agent("unload")
+            self.assertEqual(programs_on(MOUNT), programs)
 
 
 if __name__ == "__main__":
