@@ -13,19 +13,23 @@ public struct Policy: Hashable, Sendable {
     public var applications: [Application]
     /// Loopback services that stay shared between all applications and the host, besides the host's resolvers.
     public var loopbackShared: [SharedService]
+    /// Cgroups that are no applications and keep clear of their addresses; nil for none.
+    public var hostGuard: HostGuard?
     /// The file's name as it was given, for messages.
     public var source: String
 
     /// A policy from its parts; nothing is checked.
     public init(
         addressSpace: [IPPrefix], addressSpaceInterfaces: [String] = [], environments: [Environment],
-        applications: [Application] = [], loopbackShared: [SharedService] = [], source: String = ""
+        applications: [Application] = [], loopbackShared: [SharedService] = [], hostGuard: HostGuard? = nil,
+        source: String = ""
     ) {
         self.addressSpace = addressSpace
         self.addressSpaceInterfaces = addressSpaceInterfaces
         self.environments = environments
         self.applications = applications
         self.loopbackShared = loopbackShared
+        self.hostGuard = hostGuard
         self.source = source
     }
 

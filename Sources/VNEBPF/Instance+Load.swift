@@ -72,6 +72,7 @@ extension Instance {
         for application in applications {
             if let cgroup = try openCgroup(application.cgroupID) { try own.removeUnknown(from: cgroup.rawValue) }
         }
+        try placeGuards(programs: path, by: own)
     }
 
     private static func write(
@@ -93,6 +94,7 @@ extension Instance {
     public func unload() throws(BPFError) {
         try requireExclusive()
         for application in try applications() { try detach(application) }
+        for cgroup in try guardedCgroups() { try unprotect(cgroup) }
         try Self.remove(directory)
     }
 
@@ -129,11 +131,13 @@ extension Instance {
     /// Takes the hooks of an instance, of whatever build, off every cgroup that has any. The pins have to be there still:
     /// once they are gone nobody can tell whose the programs are.
     ///
-    /// The kernel knows the cgroups: the storage of each is an entry of `attachment`.
+    /// The kernel knows the cgroups: the storage of each is an entry of `attachment`, or of `guard_count`.
     static func detachAll(of directory: PinDirectory) throws(BPFError) {
-        guard BPFFileSystem.exists(directory.map(.attachment)) else { return }
-        let attachments = try BPFMap(pinnedAt: directory.map(.attachment), name: PinnedMap.attachment.rawValue)
-        let cgroupIDs = try attachments.keys(from: UInt64(0))
+        var cgroupIDs: [UInt64] = []
+        for map in [PinnedMap.attachment, .guardCount] where BPFFileSystem.exists(directory.map(map)) {
+            let storage = try BPFMap(pinnedAt: directory.map(map), name: map.rawValue)
+            cgroupIDs += try storage.keys(from: UInt64(0))
+        }
         guard !cgroupIDs.isEmpty else { return }
         let own = try OwnPrograms(of: directory)
         let hierarchy = try CgroupHierarchy()

@@ -29,6 +29,7 @@ public final class Instance {
     let lock: Descriptor
     private var maps: [PinnedMap: OpenMap] = [:]
     private var programs: [CgroupHook: OpenProgram] = [:]
+    private var guardPrograms: [CgroupHook: OpenProgram] = [:]
     private var own: OwnPrograms?
     private var hierarchy: OpenHierarchy?
     /// The applications' cgroups by name, once somebody asked for one.
@@ -61,6 +62,14 @@ public final class Instance {
         if let open = programs[hook] { return open }
         let open = try OpenProgram(try BPFProgram(pinnedAt: directory.program(hook)))
         programs[hook] = open
+        return open
+    }
+
+    /// The guard's program of a hook; opened at the first call.
+    func guardProgram(_ hook: CgroupHook) throws(BPFError) -> OpenProgram {
+        if let open = guardPrograms[hook] { return open }
+        let open = try OpenProgram(try BPFProgram(pinnedAt: directory.guardProgram(hook)))
+        guardPrograms[hook] = open
         return open
     }
 

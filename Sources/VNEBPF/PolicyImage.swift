@@ -256,6 +256,10 @@ extension PolicyImage {
                 throw error(.sharedServices(count: shared.count, most: Int(VNE_SHARED_MAX)))
             }
             header.shared_count = UInt32(shared.count)
+            if let addresses = policy.hostGuard?.addresses {
+                header.guard4 = addresses.ipv4?.layout ?? vne_address()
+                header.guard6 = addresses.ipv6?.layout ?? vne_address()
+            }
             // A longer name is cut: it is for messages only.
             var source = policy.source
             while !FixedText.write(source, to: &header.source) { source.removeLast() }

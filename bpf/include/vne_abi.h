@@ -239,6 +239,10 @@ struct vne_image_header {
 	__u32 shared_count;
 	__u32 reserved;
 	struct vne_shared_service shared[VNE_SHARED_MAX];
+	/** What wildcards of guarded processes become, and their source towards the address space; all zero for none.
+	 */
+	struct vne_address guard4;
+	struct vne_address guard6;
 	/** The policy file's name as it was given, for messages that name a line. */
 	char source[256];
 };
@@ -465,6 +469,31 @@ struct vne_application {
 	/** Relative to the cgroup2 mount, without a leading slash. */
 	char cgroup_path[VNE_CGROUP_PATH_MAX + 1];
 };
+
+/* ------------------------------------------------------------------ guarded cgroups */
+
+/**
+ * What is remembered of a guarded cgroup: value of the hash map `guarded` (key: cgroup id, __u64). No program reads it.
+ * `state` is one of VNE_APPLICATION_ATTACHING, …_ATTACHED and …_DETACHING.
+ */
+struct vne_guarded {
+	__u32 state;
+	__u32 reserved;
+	/** Relative to the cgroup2 mount, without a leading slash; `/` for the root cgroup. */
+	char cgroup_path[VNE_CGROUP_PATH_MAX + 1];
+};
+
+/** What the guard of a cgroup refused: value of the cgroup storage map `guard_count` (key: cgroup id, __u64). */
+struct vne_guard_count {
+	/** Indexed by enum vne_hook. */
+	__u64 denied[VNE_HOOKS];
+	/** The second of the monotonic clock to which `event_count` belongs. */
+	__u32 event_second;
+	/** Denials put into the ring buffer in that second. */
+	__u32 event_count;
+};
+
+/* ------------------------------------------------------------------ the instance */
 
 /** What the instance is: the only value of the array map `instance`. */
 struct vne_instance {
