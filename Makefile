@@ -9,6 +9,8 @@ SWIFT     ?= swift
 FILTER    ?=
 # and test-kernels the suites: make test-kernels SUITES="test_isolation test_packets"
 SUITES    ?=
+# How long to fuzz, all targets together
+FUZZ_SECONDS ?= 60
 MULTIARCH := $(shell gcc -print-multiarch 2>/dev/null || echo x86_64-linux-gnu)
 
 BPF_OUTPUT  := bpf/.output
@@ -19,6 +21,9 @@ BPF_EMPTY   := $(BPF_OUTPUT)/empty.bpf.o
 BPF_CFLAGS  := -g -O2 -mcpu=v3 -fno-jump-tables -target bpf -Wall -Wextra -Werror -Ibpf/include -Ibpf -idirafter /usr/include/$(MULTIARCH)
 # Nothing dynamic: the agent starts in two milliseconds and runs on a host without Swift.
 RELEASE     := -c release -Xswiftc -static-executable -Xlinker -lelf -Xlinker -lz
+# libFuzzer without a main function, as the toolchain has it; Package.swift links it. GNU's linkers do not know AddressSanitizer.
+LIBFUZZER    = $(firstword $(wildcard $(dir $(realpath $(shell command -v $(SWIFT))))../lib/clang/*/lib/*/libclang_rt.fuzzer_no_main*.a))
+FUZZ_BUILD  := .build/fuzz
 
 BUILD_PACKAGES := libbpf-dev libelf-dev zlib1g-dev libyaml-dev linux-libc-dev bpftool pkg-config
 TEST_PACKAGES  := $(BUILD_PACKAGES) nginx-light redis-server redis-tools curl netcat-openbsd strace iproute2 python3 clang-format-14 \
@@ -28,7 +33,7 @@ DEMO_PACKAGES  := $(BUILD_PACKAGES) nginx-light redis-server redis-tools curl ip
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help build bpf demo test test-unit test-kernel test-e2e test-kernels bench check format docs install uninstall \
+.PHONY: help build bpf demo test test-unit test-kernel test-e2e test-kernels bench fuzz check format docs install uninstall \
 	clean packages-build packages-test packages-kernels packages-demo
 
 help: ## what each target does
@@ -95,6 +100,11 @@ test-kernels: packages-kernels build ## end-to-end tests on Debian 12's stock ke
 bench: packages-test build ## paired measurements (root)
 	@./packaging/need-root bench
 	python3 bench/bench.py
+
+fuzz: packages-test bpf ## fuzz the readers of files, maps and the kernel's answers for FUZZ_SECONDS
+	VNE_LIBFUZZER=$(LIBFUZZER) $(SWIFT) build --scratch-path $(FUZZ_BUILD) -c release --sanitize address \
+		-Xswiftc -enable-testing -Xswiftc -use-ld=lld --product vne-fuzz
+	FUZZ_SECONDS=$(FUZZ_SECONDS) fuzz/run $(FUZZ_BUILD)/release/vne-fuzz .build/fuzzed
 
 check: packages-test bpf ## linters
 	$(SWIFT) format lint --strict --recursive --parallel Package.swift Sources Tests

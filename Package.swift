@@ -44,12 +44,14 @@ let package = Package(
 
         // What several test targets share: random policies and attempts, and where cgroups are.
         .target(
-            name: "TestSupport", dependencies: ["PolicyModel"], path: "Tests/TestSupport", swiftSettings: strict),
+            name: "TestSupport", dependencies: ["PolicyModel", "VNEBPF"], path: "Tests/TestSupport",
+            swiftSettings: strict),
         .testTarget(
             name: "PolicyModelTests", dependencies: ["PolicyModel", "TestSupport"], exclude: ["Golden"],
             swiftSettings: strict),
         .testTarget(
-            name: "VNEBPFTests", dependencies: ["VNEBPF", "PolicyModel", "TestSupport"], swiftSettings: strict),
+            name: "VNEBPFTests", dependencies: ["VNEBPF", "PolicyModel", "VNEPrograms", "TestSupport"],
+            swiftSettings: strict),
         .testTarget(
             name: "KernelTests", dependencies: ["VNEBPF", "PolicyModel", "VNEPrograms", "CLibBPF", "TestSupport"],
             exclude: ["prober.py"], swiftSettings: strict),
@@ -57,3 +59,25 @@ let package = Package(
         .testTarget(name: "VNEAgentTests", dependencies: ["VNEAgent", "PolicyModel"], swiftSettings: strict),
     ]
 )
+
+// The fuzz tests are tests on the corpus that is kept. Where `make fuzz` builds the package, and says where libFuzzer's
+// library is, they are an executable instead, and everything in Swift counts for it what was reached.
+let fuzzed: [Target.Dependency] = [
+    "PolicyModel", "VNEAgent", "VNEBPF", "VNEHost", "VNEPrograms", "CLinux", "TestSupport",
+]
+if let libFuzzer = Context.environment["VNE_LIBFUZZER"] {
+    for target in package.targets where target.swiftSettings != nil {
+        target.swiftSettings?.append(.unsafeFlags(["-sanitize=fuzzer"]))
+    }
+    package.targets += [
+        .systemLibrary(name: "CLibFuzzer", path: "Tests/CLibFuzzer"),
+        .executableTarget(
+            name: "vne-fuzz", dependencies: fuzzed + ["CLibFuzzer"], path: "Tests/FuzzTests",
+            exclude: ["CorpusTests.swift"], swiftSettings: strict + [.unsafeFlags(["-sanitize=fuzzer"])],
+            linkerSettings: [.unsafeFlags([libFuzzer]), .linkedLibrary("stdc++")]),
+    ]
+} else {
+    package.targets.append(
+        .testTarget(
+            name: "FuzzTests", dependencies: fuzzed, exclude: ["main.swift"], swiftSettings: strict))
+}

@@ -24,7 +24,7 @@ public struct PrivateLoopback: Hashable, Sendable {
         guard let number = asked.ipv4, let base = ipv4.ipv4 else { return nil }
         let (third, host) = (number >> 8 & 0xff, number & 0xff)
         guard number >> 16 == 0x7f00, third <= 1, Self.hosts.contains(host) else { return nil }
-        return IPAddress(ipv4: base + 128 * third + host)
+        return IPAddress(ipv4: base & 0xffff_ff00 | third << 7 | host)
     }
 
     /// What 127.0.0.1 and ::1 are in truth.

@@ -35,6 +35,12 @@ struct AddressBlock: Hashable {
     func contains(_ address: UInt128) -> Bool { address & mask == first }
     func contains(_ other: AddressBlock) -> Bool { length <= other.length && contains(other.first) }
 
+    /// Those of its addresses that are in a range; nil if none is.
+    func addresses(in range: ClosedRange<UInt128>) -> ClosedRange<UInt128>? {
+        let (first, last) = (max(first, range.lowerBound), min(last, range.upperBound))
+        return first <= last ? first...last : nil
+    }
+
     /// The part of a block that ends at a byte whose next byte has a value.
     func part(_ value: Int) -> AddressBlock {
         AddressBlock(holding: first | UInt128(value) << UInt128(120 - length), length: length + 8)

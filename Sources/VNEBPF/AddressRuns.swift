@@ -18,6 +18,11 @@ struct AddressRuns: Hashable {
     /// Ascending; the first begins at 0, and neighbours differ.
     private(set) var runs: [Run]
 
+    /// Runs that are ascending already, begin at 0, and of which no neighbours have the same entry.
+    init(_ runs: [Run]) {
+        self.runs = runs
+    }
+
     /// Paints blocks in their order, so that of those that hold an address the last one decides.
     init(over base: AddressEntry, painting strokes: [Stroke]) {
         // Blocks overlap only where one holds the other. In this order each comes after those that hold it, and only

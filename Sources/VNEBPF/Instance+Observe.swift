@@ -58,7 +58,7 @@ extension Instance {
         return Self.counters(of: bytes)
     }
 
-    /// Adds up the counters of all CPUs.
+    /// Adds up the counters of all CPUs. They begin anew after the greatest number, as each of them does.
     static func counters(of bytes: [UInt8]) -> VerdictCounters {
         let wordsOfVerdicts = Int(VNE_HOOKS) * Int(VNE_REASONS)
         let wordsOfCPU = (MemoryLayout<vne_counters>.size + 7) / 8
@@ -72,9 +72,9 @@ extension Instance {
                     guard let hook = Hook(rawValue: UInt32(index / Int(VNE_REASONS))),
                         let reason = Reason(layout: UInt32(index % Int(VNE_REASONS)))
                     else { continue }
-                    counters.verdicts[hook, default: [:]][reason, default: 0] += count
+                    counters.verdicts[hook, default: [:]][reason, default: 0] &+= count
                 } else if let hook = Hook(rawValue: UInt32(index - wordsOfVerdicts)) {
-                    counters.audited[hook, default: 0] += count
+                    counters.audited[hook, default: 0] &+= count
                 }
             }
         }

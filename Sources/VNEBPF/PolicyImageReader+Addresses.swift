@@ -84,7 +84,10 @@ extension PolicyImageReader {
     /// The IPv4 owner table as runs.
     private func runs4() throws(BPFError) -> [AddressRuns.Run] {
         var runs: [AddressRuns.Run] = []
+        var seen: Set<UInt32> = []
         func walk(page number: UInt32, from start: UInt128, byte: Int) throws(BPFError) {
+            // No two entries of a compiled IPv4 table lead to one page, so the walk is no longer than the image.
+            guard seen.insert(number).inserted else { throw .damagedImage("page \(number) is in two tables") }
             for (index, word) in try existingPage(number).enumerated() {
                 let entry = AddressEntry(rawValue: word)
                 let first = start | UInt128(index) << UInt128(120 - 8 * byte)
@@ -104,11 +107,23 @@ extension PolicyImageReader {
         return runs
     }
 
+    /// How many entries of a tree are looked at, and how many runs are kept, before it is taken for one that damage made
+    /// endless: equal parts of a tree are one, so the size of the image is no bound. A million prefixes take less.
+    private static let (mostEntries, mostRuns) = (1 << 26, 1 << 22)
+
     /// A tree of IPv6 addresses as runs.
     func runs(of root: AddressEntry) throws(BPFError) -> AddressRuns {
-        var strokes: [AddressRuns.Stroke] = []
-        func walk(_ entry: AddressEntry, of block: AddressBlock, steps: Int) throws(BPFError) {
+        var runs: [AddressRuns.Run] = []
+        var entries = 0
+        /// Walks those addresses of a block that are in a range, in their order.
+        func walk(
+            _ entry: AddressEntry, of block: AddressBlock, in range: ClosedRange<UInt128>, steps: Int
+        ) throws(BPFError) {
             guard steps <= Int(VNE_STEPS_MAX) else { throw .damagedImage("a path of the tree does not end") }
+            entries += 1
+            guard entries <= Self.mostEntries, runs.count <= Self.mostRuns else {
+                throw .damagedImage("its tree has more than \(entries) entries or \(runs.count) runs")
+            }
             switch entry.kind {
             case VNE_ENTRY_TABLE:
                 // What leads to a table says all bytes before its own: by tables, or by one comparison with them.
@@ -116,21 +131,36 @@ extension PolicyImageReader {
                     throw .damagedImage("a table of byte \(entry.tableByte) tells the addresses of \(block) apart")
                 }
                 for (value, word) in try existingPage(entry.tablePage).enumerated() {
-                    try walk(AddressEntry(rawValue: word), of: block.part(value), steps: steps + 1)
+                    let part = block.part(value)
+                    guard let range = part.addresses(in: range) else { continue }
+                    try walk(AddressEntry(rawValue: word), of: part, in: range, steps: steps + 1)
                 }
             case VNE_ENTRY_COMPARE:
                 let comparison = try comparison(entry.index)
-                guard block.contains(comparison.block) else {
+                let matched = comparison.block
+                guard block.contains(matched) else {
                     throw .damagedImage("a comparison with \(comparison.prefix) tells the addresses of \(block) apart")
                 }
-                // Painted later, and so over the rest of the block.
-                try walk(comparison.otherwiseEntry, of: block, steps: steps + 1)
-                try walk(comparison.matchedEntry, of: comparison.block, steps: steps + 1)
-            default: strokes.append(AddressRuns.Stroke(block: block, entry: entry))
+                // What is before the matched block, the block, and what is behind it.
+                if range.lowerBound < matched.first {
+                    try walk(
+                        comparison.otherwiseEntry, of: block,
+                        in: range.lowerBound...min(range.upperBound, matched.first - 1), steps: steps + 1)
+                }
+                if let range = matched.addresses(in: range) {
+                    try walk(comparison.matchedEntry, of: matched, in: range, steps: steps + 1)
+                }
+                if range.upperBound > matched.last {
+                    try walk(
+                        comparison.otherwiseEntry, of: block,
+                        in: max(range.lowerBound, matched.last + 1)...range.upperBound, steps: steps + 1)
+                }
+            default:
+                if runs.last?.entry != entry { runs.append(AddressRuns.Run(first: range.lowerBound, entry: entry)) }
             }
         }
-        try walk(root, of: .all, steps: 0)
-        return AddressRuns(over: root, painting: strokes)
+        try walk(root, of: .all, in: 0...UInt128.max, steps: 0)
+        return AddressRuns(runs)
     }
 
     // MARK: - Comparisons

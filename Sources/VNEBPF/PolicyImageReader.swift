@@ -16,6 +16,9 @@ public struct PolicyImageReader {
         guard header.magic == UInt32(VNE_IMAGE_MAGIC), header.abi_version == UInt32(VNE_ABI_VERSION) else {
             throw .damagedImage("its header is that of another version")
         }
+        guard header.owner_page <= VNE_TABLE_PAGE_MASK - UInt32(VNE_ROOT_PAGES) else {
+            throw .damagedImage("no image has a page \(header.owner_page)")
+        }
     }
 
     /// Reads an image that was just compiled.
@@ -58,7 +61,6 @@ public struct PolicyImageReader {
     public func text() throws(BPFError) -> String {
         let length = Int(header.text_length)
         var bytes: [UInt8] = []
-        bytes.reserveCapacity(length)
         var number = header.text_page
         while bytes.count < length {
             let words = try existingPage(number)
@@ -244,6 +246,7 @@ public struct PolicyImageReader {
     /// The list that starts at a rule. What none of its rules matches is denied.
     public func list(_ index: UInt32) throws(BPFError) -> [Rule] {
         var rules: [Rule] = []
+        guard index <= VNE_ENTRY_INDEX_MASK else { throw .damagedImage("no image has a rule \(index)") }
         for index in index..<index + UInt32(VNE_RULES_MAX) {
             let rule: vne_rule = try record(index, ofPage: header.rule_page)
             let first = UInt16(truncatingIfNeeded: rule.ports)
@@ -287,7 +290,9 @@ public struct PolicyImageReader {
     /// The record with this index in a table of pages that hold whole records only.
     func record<Record: BitwiseCopyable>(_ index: UInt32, ofPage first: UInt32) throws(BPFError) -> Record {
         let perPage = UInt32(Int(VNE_PAGE_SIZE) / MemoryLayout<Record>.stride)
-        let words = try existingPage(first + index / perPage)
+        let (page, overflows) = first.addingReportingOverflow(index / perPage)
+        guard !overflows else { throw .damagedImage("record \(index) of page \(first) is in no page") }
+        let words = try existingPage(page)
         let offset = Int(index % perPage) * MemoryLayout<Record>.stride
         return unsafe words.withUnsafeBytes { unsafe $0.loadUnaligned(fromByteOffset: offset, as: Record.self) }
     }

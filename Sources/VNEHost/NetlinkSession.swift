@@ -47,7 +47,8 @@ final class NetlinkSession {
                 switch Int32(reply.type) {
                 case NLMSG_ERROR, NLMSG_DONE:
                     // Both begin with a negative errno, or 0. An empty NLMSG_DONE is success.
-                    let code = reply.payload.number(at: 0, as: Int32.self) ?? 0
+                    // No errno is the least number, which has no opposite.
+                    let code = max(reply.payload.number(at: 0, as: Int32.self) ?? 0, -Int32.max)
                     return (
                         Answer(code: -code, text: code == 0 ? nil : Self.sentence(of: reply), replies: replies),
                         interrupted

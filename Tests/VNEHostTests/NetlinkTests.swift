@@ -194,6 +194,12 @@ private final class ScriptedSocket: NetlinkSocket {
 }
 
 @Suite struct NetlinkAnswerTests {
+    @Test func `an error that is no errno is an error`() throws {
+        // nlmsghdr (NLMSG_ERROR), and the least number that four bytes have.
+        let session = NetlinkSession(ScriptedSocket([bytes("14000000 0200 0000 01000000 00000000 00000080")]))
+        #expect(try session.exchange(Rtnetlink.addressesRequest()).code == .max)
+    }
+
     @Test func `an interface is read with its kind`() throws {
         let reply = try #require(
             try NetlinkReply.split(

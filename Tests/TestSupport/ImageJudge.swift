@@ -1,20 +1,23 @@
-import PolicyModel
-import VNEBPF
+public import PolicyModel
+public import VNEBPF
 
 /// The decision as the programs take it, from an image alone: what holds the compiler to the model without a kernel.
-struct ImageJudge {
+public struct ImageJudge {
     let image: PolicyImageReader
-    let environment: PolicyImageReader.EnvironmentRecord
+    /// The record of the subject's environment.
+    public let environment: PolicyImageReader.EnvironmentRecord
     let subject: Subject
 
-    init?(_ image: PolicyImageReader, subject: Subject) throws {
+    /// A judge of what one application does; nil if the image has no environment of the name of the application's.
+    public init?(_ image: PolicyImageReader, subject: Subject) throws {
         guard let environment = try image.environment(named: subject.environment) else { return nil }
         self.image = image
         self.environment = environment
         self.subject = subject
     }
 
-    func reason(_ attempt: Attempt) throws -> Reason {
+    /// What the image says of an attempt.
+    public func reason(_ attempt: Attempt) throws -> Reason {
         for address in subject.addresses.all {
             guard case .environment(environment.id, _) = try image.owner(of: address) else { return .unconfigured }
         }
@@ -121,8 +124,8 @@ struct ImageJudge {
         else { return false }
         switch attempt.transport {
         case .ping: return true
-        case .udp: return attempt.senderOwnsSource
-        case .tcp: return attempt.senderOwnsSource || !attempt.opensFlow && !attempt.acceptsFlow
+        case .udp: return attempt.sender == .owner
+        case .tcp: return attempt.sender == .owner || !attempt.opensFlow && !attempt.acceptsFlow
         }
     }
 
@@ -150,13 +153,14 @@ struct ImageJudge {
         case .environment, .unassigned:
             if case .interface(let index) = attempt.arrival, !image.interfaces.contains(index) { return .forged }
             let member = try member(owner, attempt, answers: answers)
-            if toMany, attempt.arrival == .thisHost, !attempt.senderOwnsSource {
+            if toMany, attempt.arrival == .thisHost, attempt.sender != .owner {
                 return member.allows && !environment.host ? .hostDenied : member
             }
             let accepts = isTCP && attempt.acceptsFlow
-            guard attempt.arrival == .thisHost, !attempt.senderOwnsSource, attempt.transport != .ping else {
+            guard attempt.arrival == .thisHost, attempt.sender != .owner, attempt.transport != .ping else {
                 return member
             }
+            guard member.allows || attempt.sender == .other else { return member }
             if accepts { return member.allows ? .forged : member }
             if isTCP, !attempt.opensFlow, member.allows { return member }
             return member.allows == hostReason.allows ? member : hostReason
