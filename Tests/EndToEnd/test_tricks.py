@@ -13,7 +13,7 @@ import unittest
 from pathlib import Path
 from types import SimpleNamespace
 
-from world import AGENT, Host, PROJECT, SLOWNESS, TCP_WHO, TRY_CONNECT, UDP_WHO, run
+from world import AGENT, Host, PROJECT, PYTHON_PRELUDE, SLOWNESS, TCP_WHO, TRY_CONNECT, UDP_WHO, run
 
 HERE = Path(__file__).resolve().parent
 SECURITY = PROJECT / "docs" / "SECURITY.md"
@@ -48,6 +48,9 @@ environments:
   watched:
     addresses: [10.10.6.0/24, "fd00:10:10:6::/64"]
     mode: audit
+  sealed:
+    addresses: [10.10.7.0/24, "fd00:10:10:7::/64"]
+    host: deny
 """
 
 # Nobody in particular, without a capability.
@@ -94,6 +97,7 @@ class Tricks(unittest.TestCase):
                 *(["nodad"] if ":" in address else []))
         for application, environment, addresses in (("web", "shop", OWN), ("db", "payments", NEIGHBOURS),
                                                     ("strict", "guarded", ("10.10.4.1", "fd00:10:10:4::1")),
+                                                    ("sealed", "sealed", ("10.10.7.1", "fd00:10:10:7::1")),
                                                     ("pilot", "watched", ("10.10.6.1", "fd00:10:10:6::1")),
                                                     ("pinger", "pinging", ("10.10.5.1", "fd00:10:10:5::1"))):
             cls.host.attach(application, environment, ",".join(addresses))
@@ -478,6 +482,32 @@ with socket.socket() as listener:
         # The reset of a closed port passes no hook: who is denied can tell.
         self.assertEqual(scan(None, namespace=self.host.remote_namespace), ["timeout", "ECONNREFUSED"])
         self.assertTrue(self.marked("tell"))
+
+    def test_trick_wildcard_daemon(self):
+        daemon = """
+import select
+stream, server = socket.socket(socket.AF_INET6), socket.socket(socket.AF_INET6, socket.SOCK_DGRAM)
+for one in (stream, server):
+    one.bind(("::", 8097))
+stream.listen()
+ready()
+seen = []
+while sys.stdin not in (arrived := select.select([stream, server, sys.stdin], [], [])[0]):
+    for one in arrived:
+        seen.append("TCP" if one is stream else "UDP")
+        stream.accept() if one is stream else one.recv(1000)
+answer(sorted(set(seen)))
+"""
+        seen = {}
+        for application in ("free", "sealed"):
+            child = self.host.start(None, sys.executable, "-u", "-c", PYTHON_PRELUDE + daemon, stdin=subprocess.PIPE)
+            self.assertEqual(child.stdout.readline(), "ready\n")
+            self.play(application, "wildcard_daemon", port=8097, addresses="10.10.7.1,fd00:10:10:7::1,10.10.7.2")
+            seen[application] = json.loads(child.communicate(timeout=60)[0])
+        self.assertEqual(seen["free"], ["TCP", "UDP"])
+        # Its socket is the host's, where no hook judges what comes; what it answers is dropped by the application's.
+        self.assertEqual(seen["sealed"], ["UDP"])
+        self.assertTrue(self.marked("guard"))
 
     # ------------------------------------------------------------------ out of the cgroup
 
