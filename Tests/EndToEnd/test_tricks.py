@@ -61,7 +61,7 @@ def protections():
     """What holds on this kernel beyond the cgroup's own hooks, by name."""
     said = run(AGENT, "check", "--json", check=False)
     if said.returncode == 0 and "protections" in (checked := json.loads(said.stdout)):
-        return {protection["name"]: protection["held"] for protection in checked["protections"]}
+        return {protection["protection"]: protection["held"] for protection in checked["protections"]}
     return {"dualStack": True, "closing": True}
 
 
@@ -372,9 +372,10 @@ time.sleep(600)
         self.assert_works(self.play("web", "abstract_unix", name=name))
         self.assertTrue(self.marked("unix"))
         if held("unix"):
+            # The last environment of the policy, sealed, is private then.
             self.host.apply(POLICY + "    unix: private\n")
             self.addCleanup(self.host.apply, POLICY)
-            self.assertEqual(set(self.play("pilot", "abstract_unix", name=name).said.values()), {"EPERM"})
+            self.assertEqual(set(self.play("sealed", "abstract_unix", name=name).said.values()), {"EPERM"})
 
     # ------------------------------------------------------------------ packets
 
