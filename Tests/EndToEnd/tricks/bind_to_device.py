@@ -9,7 +9,10 @@ IP_UNICAST_IF, IPV6_UNICAST_IF = 50, 76
 
 
 def interface(address):
-    return "lo" if address in WORDS["neighbours"].split(",") else "eth0"
+    """Where the address is reached: IPv6's of this host on the interface that has it, `carrier`."""
+    if address not in WORDS["neighbours"].split(","):
+        return "eth0"
+    return WORDS["carrier"] if family(address) == socket.AF_INET6 else "lo"
 
 
 def by_name(client, address):

@@ -1,9 +1,9 @@
 """What the tricks share: whom to reach, and how an attempt is named, made and told.
 
-A trick is told in words the `number` of its run, and addresses: `victims`, to whom nothing may get; `witnesses`, who may
-be reached and see from where; `foreign`, sources that are not the program's own, one a family. An attempt's name is in
-all that it sends, so what gets through names itself: `reach …` goes to a victim, `mask …` to a witness with a foreign
-source, and `have …` sends nothing and is what the program has got.
+A trick is told in words the `number` of its run, and addresses: `victims`, to whom nothing may get; `witnesses`, who
+may be reached and see from where; `foreign`, sources that are not the program's own, one a family. An attempt's name is
+in all that it sends, so what gets through names itself: `reach …` goes to a victim, `mask …` to a witness with a source
+of others, and `have …` sends nothing and is what the program has got.
 """
 
 import ctypes
@@ -116,7 +116,8 @@ def udp_packet(source, destination, payload, source_port=4000, port=UDP_PORT):
     if family(destination) == socket.AF_INET6:
         pseudo = packed(source) + packed(destination) + struct.pack("!II", len(udp), socket.IPPROTO_UDP)
         udp = udp[:6] + struct.pack("!H", checksum(pseudo + udp) or 0xffff) + udp[8:]
-        return struct.pack("!IHBB", 6 << 28, len(udp), socket.IPPROTO_UDP, 64) + packed(source) + packed(destination) + udp
+        head = struct.pack("!IHBB", 6 << 28, len(udp), socket.IPPROTO_UDP, 64)
+        return head + packed(source) + packed(destination) + udp
     return ip4_header(source, destination, len(udp)) + udp
 
 

@@ -1,4 +1,4 @@
-"""A datagram whose sender a look-up by its addresses and ports does not find: the socket is connected to somebody else."""
+"""A datagram whose sender no look-up by addresses and ports finds: the socket is connected to somebody else."""
 
 from common import UDP_PORT, WITNESSES, family, new, reach, report
 

@@ -1,4 +1,4 @@
-"""ICMP errors that somebody forges: `own` and `port` are the socket's that is to believe that a witness is not there."""
+"""ICMP errors that somebody forges: `own` and `port` are the socket's that is to believe that a witness is gone."""
 
 import socket
 import struct

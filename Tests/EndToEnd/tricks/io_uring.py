@@ -1,4 +1,4 @@
-"""io_uring: sockets, connects, sends and accepts by the ring, also by its own thread (SQPOLL). No seccomp filter sees it."""
+"""io_uring: sockets, connects, sends and accepts by the ring, also by its thread (SQPOLL). Seccomp does not see it."""
 
 import ctypes
 import errno
@@ -45,7 +45,8 @@ class Ring:
         """One operation: its result, or its error thrown."""
         tail = struct.unpack_from("I", self.sq, self.tail)[0]
         index = tail & struct.unpack_from("I", self.sq, self.mask)[0]
-        struct.pack_into("BBHiQQII32x", self.sqes, index * 64, operation, 0, 0, descriptor, offset, address, length, flags)
+        struct.pack_into("BBHiQQII32x", self.sqes, index * 64, operation, 0, 0, descriptor, offset, address, length,
+                         flags)
         struct.pack_into("I", self.sq, self.array + index * 4, index)
         struct.pack_into("I", self.sq, self.tail, tail + 1)
         if self.flags & SQPOLL:

@@ -1,5 +1,5 @@
-"""MPTCP: to a victim itself; or, with the word `wait`, to a witness, and the peers' kernels make subflows meanwhile from
-and to whatever addresses they are told."""
+"""MPTCP: to a victim itself; or, with the word `wait`, to a witness, and the peers' kernels make subflows meanwhile
+from and to whatever addresses they are told."""
 
 import socket
 import time

@@ -1,4 +1,4 @@
-"""Ping sockets, whose bind and send pass no hook: bound, unbound (a local destination becomes the source), connected."""
+"""Ping sockets, whose bind and send pass no hook: bound, connected, unbound (a local destination is the source)."""
 
 import socket
 import struct

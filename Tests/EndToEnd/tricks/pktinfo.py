@@ -1,4 +1,4 @@
-"""IP_PKTINFO and IPV6_PKTINFO: a source in a control message, on sockets unconnected, connected, and of mapped addresses."""
+"""IP_PKTINFO and IPV6_PKTINFO: a source in a control message, on sockets unconnected, connected, and to mapped ones."""
 
 import socket
 import struct

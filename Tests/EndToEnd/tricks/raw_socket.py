@@ -37,7 +37,8 @@ def connected(address, token):
         raw.send(token)
 
 
-for protocol in (socket.IPPROTO_TCP, socket.IPPROTO_UDP, socket.IPPROTO_IPIP, socket.IPPROTO_IPV6, socket.IPPROTO_GRE, 253):
+for protocol in (socket.IPPROTO_TCP, socket.IPPROTO_UDP, socket.IPPROTO_IPIP, socket.IPPROTO_IPV6, socket.IPPROTO_GRE,
+                 253):
     reach(f"protocol {protocol}", as_protocol(protocol))
 reach("IPPROTO_RAW", with_header(foreign))
 reach("IP_HDRINCL", with_option)

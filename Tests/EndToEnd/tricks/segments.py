@@ -15,7 +15,8 @@ def by_option(address, token):
 
 def by_message(address, token):
     with new(address) as client:
-        client.sendmsg([token.ljust(2048, b"x")], [(SOL_UDP, UDP_SEGMENT, struct.pack("H", 512))], 0, (address, UDP_PORT))
+        control = [(SOL_UDP, UDP_SEGMENT, struct.pack("H", 512))]
+        client.sendmsg([token.ljust(2048, b"x")], control, 0, (address, UDP_PORT))
 
 
 def bound(address, token):

@@ -13,7 +13,7 @@ def message(to, payload, kept):
     name, data = ctypes.create_string_buffer(to, len(to)), ctypes.create_string_buffer(payload, len(payload))
     vector = ctypes.create_string_buffer(struct.pack("PN", ctypes.addressof(data), len(payload)))
     kept += [name, data, vector]
-    return struct.pack("PI4xPNPNiI", ctypes.addressof(name), len(to), ctypes.addressof(vector), 1, 0, 0, 0, 0) + bytes(8)
+    return struct.pack("PI4xPNPNiI8x", ctypes.addressof(name), len(to), ctypes.addressof(vector), 1, 0, 0, 0, 0)
 
 
 def witness(address):
