@@ -15,7 +15,7 @@
 #pragma clang diagnostic error "-Wpadded"
 
 /** Changes with every change of a layout or a meaning below; a pinned instance of another version is refused. */
-#define VNE_ABI_VERSION 2u
+#define VNE_ABI_VERSION 3u
 /** First word of a policy image: "VNE1" read as a little-endian number. */
 #define VNE_IMAGE_MAGIC 0x31454e56u
 
@@ -48,8 +48,10 @@ enum vne_hook {
 	VNE_HOOK_SEND = 3,
 	VNE_HOOK_INGRESS = 4,
 	VNE_HOOK_EGRESS = 5,
+	/** A call that would lead round the others: leaving the cgroup, bpf(2), administering the network. */
+	VNE_HOOK_SYSTEM = 6,
 };
-#define VNE_HOOKS 6
+#define VNE_HOOKS 7
 
 /**
  * Why a call or a packet was allowed or denied. Values below VNE_REASON_FIRST_DENIAL allow, the others deny.
@@ -96,24 +98,31 @@ enum vne_reason {
 	/** Loopback, and nothing of the application's own listens there. */
 	VNE_REASON_LOOPBACK = 18,
 
+	/** A process that would leave the application's cgroup, or start in another one. */
+	VNE_REASON_MEMBERSHIP = 19,
+	/** bpf(2), or a use of CAP_NET_ADMIN over the host. */
+	VNE_REASON_ADMINISTRATION = 20,
+
 	/** Another environment, and no permit covers it. */
-	VNE_REASON_OTHER_ENVIRONMENT = 19,
+	VNE_REASON_OTHER_ENVIRONMENT = 21,
 	/** Inside the address space, in no environment. */
-	VNE_REASON_UNASSIGNED = 20,
+	VNE_REASON_UNASSIGNED = 22,
 	/** The host, and the environment denies the host. */
-	VNE_REASON_HOST_DENIED = 21,
+	VNE_REASON_HOST_DENIED = 23,
 	/** The rest of the world, denied by the remote policy. */
-	VNE_REASON_REMOTE_DENIED = 22,
+	VNE_REASON_REMOTE_DENIED = 24,
 	/** A link-local peer, and the environment does not allow them. */
-	VNE_REASON_LINK_LOCAL_DENIED = 23,
+	VNE_REASON_LINK_LOCAL_DENIED = 25,
 	/** A multicast group. */
-	VNE_REASON_MULTICAST = 24,
+	VNE_REASON_MULTICAST = 26,
 	/** A broadcast address. */
-	VNE_REASON_BROADCAST = 25,
+	VNE_REASON_BROADCAST = 27,
+	/** An abstract Unix socket that is not the application's own. */
+	VNE_REASON_UNIX = 28,
 };
 #define VNE_REASON_FIRST_DENIAL 9
-#define VNE_REASON_FIRST_REACHABILITY 19
-#define VNE_REASONS 26
+#define VNE_REASON_FIRST_REACHABILITY 21
+#define VNE_REASONS 29
 
 /* ------------------------------------------------------------------ the policy image */
 
@@ -294,6 +303,8 @@ struct vne_environment {
 /** Egress is judged too. */
 #define VNE_ENVIRONMENT_STRICT 0x20u
 #define VNE_ENVIRONMENT_ONE_PREFIX6 0x40u
+/** Its applications reach no abstract Unix sockets but their own. */
+#define VNE_ENVIRONMENT_UNIX_PRIVATE 0x100u
 
 #define VNE_PROTOCOL_TCP 0x1u
 #define VNE_PROTOCOL_UDP 0x2u
