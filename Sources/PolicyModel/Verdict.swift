@@ -22,6 +22,9 @@ public enum Reason: String, CaseIterable, Hashable, Sendable {
     case forged = "forged"
     case loopback = "loopback"
 
+    case membership = "membership"
+    case administration = "administration"
+
     case otherEnvironment = "other-environment"
     case unassigned = "unassigned"
     case hostDenied = "host-denied"
@@ -29,6 +32,7 @@ public enum Reason: String, CaseIterable, Hashable, Sendable {
     case linkLocalDenied = "link-local-denied"
     case multicast = "multicast"
     case broadcast = "broadcast"
+    case unix = "unix"
 
     /// Whether it allows.
     public var allows: Bool {
@@ -41,7 +45,9 @@ public enum Reason: String, CaseIterable, Hashable, Sendable {
     /// Whether audit mode lifts it: a denial of reachability.
     public var isReachability: Bool {
         switch self {
-        case .otherEnvironment, .unassigned, .hostDenied, .remoteDenied, .linkLocalDenied, .multicast, .broadcast: true
+        case .otherEnvironment, .unassigned, .hostDenied, .remoteDenied, .linkLocalDenied, .multicast, .broadcast,
+            .unix:
+            true
         default: false
         }
     }
