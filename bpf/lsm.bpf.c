@@ -12,6 +12,7 @@
 /* Programs of this kind may not ask for the coarse clock. */
 #define VNE_CLOCK bpf_ktime_get_ns
 #include "record.bpf.h"
+#include <bpf/bpf_core_read.h>
 
 #define VNE_AF_UNIX 1
 #define VNE_AF_NETLINK 16
@@ -96,11 +97,11 @@ int vne_lsm_socket(const __u64 *ctx)
 /* Whether a file of the cgroup2 tree lies in the application's own cgroup or below it. */
 static __always_inline int vne_is_own_cgroup(const struct vne_attachment *application, struct file *file)
 {
-	struct dentry *directory = file->f_path.dentry;
+	struct dentry *directory = BPF_CORE_READ(file, f_path.dentry);
 
 	for (int i = 0; i < VNE_CGROUP_DEPTH; i++) {
-		directory = directory->d_parent;
-		if (directory->d_inode->i_ino == application->cgroup)
+		directory = BPF_CORE_READ(directory, d_parent);
+		if (BPF_CORE_READ(directory, d_inode, i_ino) == application->cgroup)
 			return 1;
 	}
 	return 0;
@@ -119,7 +120,7 @@ int vne_lsm_open(const __u64 *ctx)
 
 	if (!(file->f_mode & VNE_FMODE_WRITE))
 		return 1;
-	magic = file->f_inode->i_sb->s_magic;
+	magic = BPF_CORE_READ(file, f_inode, i_sb, s_magic);
 	if (magic != VNE_CGROUP_MAGIC && magic != VNE_CGROUP2_MAGIC)
 		return 1;
 	application = bpf_get_local_storage(&attachment, 0);

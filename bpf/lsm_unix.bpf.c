@@ -95,7 +95,7 @@ int vne_lsm_connect(const __u64 *ctx)
 SEC("lsm_cgroup/unix_may_send")
 int vne_lsm_send(const __u64 *ctx)
 {
-	const struct socket *other = (const struct socket *)ctx[1];
+	struct socket *other = (struct socket *)ctx[1];
 
-	return vne_judge_peer(other->sk, VNE_HOOK_SEND);
+	return vne_judge_peer(BPF_CORE_READ(other, sk), VNE_HOOK_SEND);
 }
