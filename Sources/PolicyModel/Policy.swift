@@ -62,6 +62,8 @@ public struct Environment: Hashable, Sendable {
     public var multicast: Bool
     /// New flows to other environments.
     public var permits: [Permit]
+    /// Whether abstract Unix sockets of others are out of reach.
+    public var unixPrivate: Bool
     /// What sockets may speak.
     public var protocols: Set<TransportProtocol>
     /// Judge at egress too, even where the socket hooks cover everything.
@@ -75,8 +77,8 @@ public struct Environment: Hashable, Sendable {
     public init(
         name: String, addresses: [IPPrefix], remoteIn: RemotePolicy = .allow(line: nil),
         remoteOut: RemotePolicy = .allow(line: nil), host: Bool = true, linkLocal: Bool = false,
-        multicast: Bool = false, permits: [Permit] = [], protocols: Set<TransportProtocol> = [.tcp, .udp],
-        strict: Bool = false, mode: Mode = .enforce, line: Int = 0
+        multicast: Bool = false, permits: [Permit] = [], unixPrivate: Bool = false,
+        protocols: Set<TransportProtocol> = [.tcp, .udp], strict: Bool = false, mode: Mode = .enforce, line: Int = 0
     ) {
         self.name = name
         self.addresses = addresses
@@ -86,6 +88,7 @@ public struct Environment: Hashable, Sendable {
         self.linkLocal = linkLocal
         self.multicast = multicast
         self.permits = permits
+        self.unixPrivate = unixPrivate
         self.protocols = protocols
         self.strict = strict
         self.mode = mode
