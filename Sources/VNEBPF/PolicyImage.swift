@@ -144,6 +144,7 @@ extension PolicyImage {
             if environment.linkLocal { record.flags |= UInt32(VNE_ENVIRONMENT_LINK_LOCAL) }
             if environment.mode == .audit { record.flags |= UInt32(VNE_ENVIRONMENT_AUDIT) }
             if environment.needsEgress { record.flags |= UInt32(VNE_ENVIRONMENT_STRICT) }
+            record.flags |= Protection.layout(of: environment.requires)
             let ipv4 = environment.addresses.filter { $0.family == .ipv4 }
             if let prefix = ipv4.first {
                 if ipv4.count == 1 { record.flags |= UInt32(VNE_ENVIRONMENT_ONE_PREFIX4) }

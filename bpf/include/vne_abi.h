@@ -15,7 +15,7 @@
 #pragma clang diagnostic error "-Wpadded"
 
 /** Changes with every change of a layout or a meaning below; a pinned instance of another version is refused. */
-#define VNE_ABI_VERSION 2u
+#define VNE_ABI_VERSION 3u
 /** First word of a policy image: "VNE1" read as a little-endian number. */
 #define VNE_IMAGE_MAGIC 0x31454e56u
 
@@ -284,6 +284,8 @@ struct vne_environment {
 /** No entry has this kind, so no address table can be taken for a record. */
 #define VNE_ENVIRONMENT_SELF 0xf56e4e45u
 #define VNE_ENVIRONMENTS_PER_PAGE (VNE_PAGE_SIZE / 256)
+/** From this bit of `flags` on: the protections without which no application is attached, a bit each. The agent's. */
+#define VNE_ENVIRONMENT_REQUIRES 16u
 /** The record is in use. */
 #define VNE_ENVIRONMENT_VALID 0x1u
 #define VNE_ENVIRONMENT_ONE_PREFIX4 0x2u
@@ -437,6 +439,8 @@ struct vne_owner {
 #define VNE_APPLICATION_OWNS_ADDRESS4 0x8u
 /** The same of the IPv6 address. */
 #define VNE_APPLICATION_OWNS_ADDRESS6 0x10u
+/** Launched with capabilities taken away and system calls filtered. */
+#define VNE_APPLICATION_CONFINED 0x20u
 
 /** What is remembered of an attached application: value of the hash map `application` (key: cgroup id, __u64). */
 struct vne_application {
