@@ -150,7 +150,8 @@ extension Change: CustomStringConvertible {
             return "! \(name) waits: its name belongs to what is attached to \(path), which has to be detached by hand"
         case .waiting(let name, .protections(let missing, let environment)):
             let verb = missing.count == 1 ? "does" : "do"
-            return "! \(name) waits: its environment \(environment) requires \(Protection.list(missing)), which \(verb) not hold"
+            return "! \(name) waits: its environment \(environment) requires \(Protection.list(missing)), "
+                + "which \(verb) not hold"
         case .stranded(let name, .environmentGone(let environment)):
             return "! \(name) is stranded: there is no environment \(environment), so everything is denied to it"
         case .stranded(let name, .addressOutside(let address, let environment)):

@@ -8,7 +8,9 @@ public struct UnloadedInstance: Dataplane {
     /// The dataplane of an instance that is not there.
     /// - Parameter probe: says which protections hooks would not hold on this kernel, and why.
     public init(
-        probe: @escaping () throws -> [Protection: String] = { throw AgentError(.unsupported, "nobody asked the kernel") }
+        probe: @escaping () throws -> [Protection: String] = {
+            throw AgentError(.unsupported, "nobody asked the kernel")
+        }
     ) {
         self.probe = probe
     }

@@ -78,8 +78,8 @@ final class SocketDiagnostics {
             return listed.code == 0 ? nil : "the kernel has no tcp_diag (CONFIG_INET_TCP_DIAG)"
         case 0, ESTALE: return nil
         case EOPNOTSUPP: return "the kernel was built without CONFIG_INET_DIAG_DESTROY"
-        case EPERM: throw .system("ask whether sockets can be closed on", "this host", code: EPERM)
-        default: throw .system("ask whether sockets can be closed on", "this host", code: answer.code, hint: answer.text)
+        default:
+            throw .system("ask whether sockets can be closed on", "this host", code: answer.code, hint: answer.text)
         }
     }
 

@@ -83,6 +83,10 @@ struct AttachCommand: ParsableCommand {
             Console.show("closed \(report.closedSockets) connection(s) that had another local address")
         }
         for socket in report.closedForeignSockets { Console.show("closed \(Self.line(of: socket))") }
+        if !report.closedForeignSockets.isEmpty {
+            Console.show(
+                "  A process that keeps a closed descriptor can use it anew, uncovered: restart what is not trusted.")
+        }
         Self.show(foreignSocketsOf: report)
     }
 

@@ -141,11 +141,13 @@ import VNEAgent
         #expect(world.records == before && world.published?.generation == 1 && world.leftovers.isEmpty)
     }
 
-    @Test func `an application that would move to where more is required is one of them, one that goes is not`() throws {
+    @Test func `an application that would move to where more is required is one of them, one that goes is not`() throws
+    {
         try world.publish(Samples.attached)
         let moving = Self.payments(requiring: "bpf")
             .replacing("    address: 10.10.2.1\n    hostname: web.shop", with: "    address: 10.10.3.9")
-            .replacing("    environment: shop\n    address: 10.10.3.9", with: "    environment: payments\n    address: 10.10.3.9")
+            .replacing(
+                "environment: shop\n    address: 10.10.3.9", with: "environment: payments\n    address: 10.10.3.9")
         let gone = moving.replacing(
             "  db:\n    environment: payments\n    address: 10.10.3.1\n    cgroup: payments/db\n", with: "")
         let error = failure { _ = try world.agent.apply(gone, source: "p") }

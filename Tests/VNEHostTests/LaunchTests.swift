@@ -6,7 +6,8 @@ import VNEHost
 @Suite(.enabled(if: isRoot)) struct LaunchTests {
     /// Runs a shell script in a throwaway cgroup to its end.
     private func shell(
-        _ script: String, hostname: String? = nil, environment: [String]? = nil, confinement: Confinement = Confinement()
+        _ script: String, hostname: String? = nil, environment: [String]? = nil,
+        confinement: Confinement = Confinement()
     ) throws -> CommandExit {
         let cgroup = try ThrowawayCgroup()
         let open = try cgroup.host.openCgroup(cgroup.path)

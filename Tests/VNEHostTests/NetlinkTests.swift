@@ -322,11 +322,12 @@ private final class ScriptedSocket: NetlinkSocket {
         #expect(answer.text == "no")
     }
 
-    @Test(arguments: [
-        ("feffffff", "00000000", nil), ("8cffffff", nil, nil),
-        ("a1ffffff", nil, "the kernel was built without CONFIG_INET_DIAG_DESTROY"),
-        ("feffffff", "feffffff", "the kernel has no tcp_diag (CONFIG_INET_TCP_DIAG)"),
-    ] as [(String, String?, String?)])
+    @Test(
+        arguments: [
+            ("feffffff", "00000000", nil), ("8cffffff", nil, nil),
+            ("a1ffffff", nil, "the kernel was built without CONFIG_INET_DIAG_DESTROY"),
+            ("feffffff", "feffffff", "the kernel has no tcp_diag (CONFIG_INET_TCP_DIAG)"),
+        ] as [(String, String?, String?)])
     func `whether sockets can be closed is asked of one that is not there`(
         destroy: String, list: String?, obstacle: String?
     ) throws {
