@@ -12,21 +12,32 @@ extension Agent {
     public func status(of selector: String) throws(AgentError) -> ApplicationStatus {
         let policy = try publishedPolicy()?.policy
         return try countedStatus(
-            of: try application(selector, among: try asking { try dataplane.applications() }), policy: policy)
+            of: try application(selector, among: try asking { try dataplane.applications() }), policy: policy,
+            holdings: visibleHoldings())
     }
 
     /// The instance: its policy, its applications with their counters, and what is not as it should be.
     public func status() throws(AgentError) -> InstanceStatus {
         let published = try publishedPolicy()
         let attached = try asking { try dataplane.applications() }.sorted { $0.name < $1.name }
+        // Asking costs time: not for nobody.
+        let holdings = attached.isEmpty ? Holdings(unheld: [:]) : visibleHoldings()
         var applications: [ApplicationStatus] = []
         for application in attached {
-            applications.append(try countedStatus(of: application, policy: published?.policy))
+            applications.append(
+                try countedStatus(of: application, policy: published?.policy, holdings: holdings))
         }
         var problems: [String] = []
         let addresses = try asking { try host.interfaceAddresses() }
         for (application, record) in zip(applications, attached) {
             problems += Self.problems(of: application)
+            let required = published?.policy.environment(named: record.environment)?.requires ?? []
+            let missing = holdings.missing(required, confined: record.confined)
+            if !missing.isEmpty {
+                problems.append(
+                    "\(record.name) lacks what its environment \(record.environment) requires: "
+                        + Protection.list(missing))
+            }
             // A host without IPv6 has no place for a private ::1.
             if addresses.showIPv6, !addresses.contains(record.loopback.ipv6) {
                 problems.append(
@@ -71,9 +82,10 @@ extension Agent {
     }
 
     private func countedStatus(
-        of application: AttachedApplication, policy: Policy?
+        of application: AttachedApplication, policy: Policy?, holdings: Holdings
     ) throws(AgentError) -> ApplicationStatus {
         var status = status(of: application, policy: policy)
+        status.protections = holdings.statuses(confined: application.confined)
         let counters = try asking { try dataplane.counters(of: application) }
         let counts = Hook.allCases.flatMap { hook in
             Reason.allCases.compactMap { reason in
@@ -96,6 +108,6 @@ extension Agent {
             cgroupExists: host.cgroupExists(application.cgroupPath, id: application.cgroupID),
             populated: host.isPopulated(application.cgroupPath), state: application.state,
             stranded: environment?.contains(application.addresses) != true, fromPolicy: application.fromPolicy,
-            egress: application.egress, counters: nil)
+            egress: application.egress, confined: application.confined, protections: nil, counters: nil)
     }
 }

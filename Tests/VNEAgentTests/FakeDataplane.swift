@@ -37,7 +37,8 @@ struct FakeDataplane: Dataplane {
                 return nil
             }
             return PublishedEnvironment(
-                id: id, needsEgress: environment.needsEgress, families: environment.families)
+                id: id, needsEgress: environment.needsEgress, families: environment.families,
+                requires: environment.requires)
         }
     }
 
@@ -154,6 +155,10 @@ struct FakeDataplane: Dataplane {
 
     func flows(of application: AttachedApplication) throws -> [RecordedFlow] {
         try step("flows") { world.recorded[application.cgroupID] ?? [] }
+    }
+
+    func unheldProtections() throws -> [Protection: String] {
+        try step("unheldProtections") { world.unheld }
     }
 
     func update(_ application: AttachedApplication) throws {
