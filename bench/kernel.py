@@ -13,7 +13,7 @@ ALLOW_MULTI = 2
 # enum bpf_attach_type of each hook, by the name of its program.
 ATTACH_TYPES = {"vne_ingress": 0, "vne_egress": 1, "vne_create": 2, "vne_bind4": 8, "vne_bind6": 9, "vne_connect4": 10,
                 "vne_connect6": 11, "vne_send4": 14, "vne_send6": 15, "vne_name4": 31, "vne_name6": 32,
-                "vne_peer4": 29, "vne_peer6": 30, "vne_receive4": 19, "vne_receive6": 20, "vne_device": 6}
+                "vne_peer4": 29, "vne_peer6": 30, "vne_receive4": 19, "vne_receive6": 20, "vne_device": 6, "vne_option": 22}
 
 
 def _bpf(command, attributes):

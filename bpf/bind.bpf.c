@@ -2,7 +2,8 @@
 /*
  * Binding: a wildcard becomes the application address, loopback the application's own, the application address stays,
  * anything else is refused with EADDRNOTAVAIL as on a host that does not own it. getsockname (name.bpf.c) still says
- * what was asked for.
+ * what was asked for. Where groups may be heard a datagram socket is bound as it asks, to a wildcard or to a group,
+ * since one that has an address gets no group's datagrams; the packets are judged all the same.
  */
 #include <bpf/bpf_core_read.h>
 #include "socket.bpf.h"
@@ -15,17 +16,38 @@ struct sock_common {
 	unsigned char skc_ipv6only : 1;
 } __attribute__((preserve_access_index));
 
-/* Remembers in the socket whether a wildcard was asked for. */
-static __always_inline void vne_remember_wildcard(struct bpf_sock_addr *ctx, int is_wildcard)
+/* Remembers in the socket that a wildcard was asked for, or with 0 that none was. */
+static __always_inline void vne_remember_wildcard(struct bpf_sock_addr *ctx, __u32 value)
 {
 	struct bpf_sock *sk = ctx->sk;
 	__u32 *asked;
 
 	if (!sk)
 		return;
-	asked = bpf_sk_storage_get(&wildcard, sk, NULL, is_wildcard ? BPF_SK_STORAGE_GET_F_CREATE : 0);
+	asked = bpf_sk_storage_get(&wildcard, sk, NULL, value ? BPF_SK_STORAGE_GET_F_CREATE : 0);
 	if (asked)
-		*asked = is_wildcard ? VNE_ASKED_WILDCARD : 0;
+		*asked = value;
+}
+
+static __always_inline int vne_is_wildcard(struct vne_address address)
+{
+	return vne_is_none(address) || vne_is_same(address, vne_address4(0));
+}
+
+/* Whether a socket that hears groups is bound to what it asks for; over loopback its wildcard is the application's. */
+static __always_inline int vne_bind_for_groups(struct bpf_sock_addr *ctx, struct vne_judge *judge,
+					       const struct vne_attempt *attempt)
+{
+	if (!vne_takes_groups(judge, attempt->protocol))
+		return 0;
+	if (vne_is_wildcard(attempt->remote)) {
+		vne_remember_wildcard(ctx, vne_asked_nothing(judge->application));
+		return 1;
+	}
+	if (!vne_is_group(judge, &attempt->remote))
+		return 0;
+	vne_remember_wildcard(ctx, 0);
+	return 1;
 }
 
 /* Where IPv4 is bound to; 0 where it may not be. Without an IPv4 address a wildcard is loopback only. */
@@ -48,8 +70,8 @@ int vne_bind4(struct bpf_sock_addr *ctx)
 	struct vne_judge judge;
 	int reason = vne_socket_prepare(&judge, ctx);
 
-	if (reason == VNE_REASON_PERMITTED_USE) {
-		vne_remember_wildcard(ctx, !asked);
+	if (reason == VNE_REASON_PERMITTED_USE && !vne_bind_for_groups(ctx, &judge, &attempt)) {
+		vne_remember_wildcard(ctx, asked ? 0 : VNE_ASKED_WILDCARD);
 		bound = vne_bound4(judge.application, asked);
 		if (bound)
 			vne_put4(ctx, bound);
@@ -116,8 +138,8 @@ int vne_bind6(struct bpf_sock_addr *ctx)
 	struct vne_judge judge;
 	int reason = vne_socket_prepare(&judge, ctx);
 
-	if (reason == VNE_REASON_PERMITTED_USE) {
-		vne_remember_wildcard(ctx, vne_is_none(attempt.remote) || vne_is_same(attempt.remote, vne_address4(0)));
+	if (reason == VNE_REASON_PERMITTED_USE && !vne_bind_for_groups(ctx, &judge, &attempt)) {
+		vne_remember_wildcard(ctx, vne_is_wildcard(attempt.remote) ? VNE_ASKED_WILDCARD : 0);
 		bound = vne_bound6(ctx, judge.application, attempt.remote);
 		if (vne_is_none(bound))
 			reason = VNE_REASON_FOREIGN_ADDRESS;

@@ -37,7 +37,7 @@ struct vne_attempt {
 	/* VNE_TCP, VNE_UDP; VNE_ICMP for both families' ping. */
 	__u32 protocol;
 	__u32 flags;
-	/* Where a packet arrived. */
+	/* Where a packet arrived: VNE_LOOPBACK_INTERFACE for whatever this host sent. */
 	__u32 interface;
 };
 
@@ -102,6 +102,20 @@ static __always_inline int vne_holds_application(struct vne_judge *judge)
 	if (has6 && !vne_in_own_prefix(judge, ipv6) && !vne_is_assigned(judge, &ipv6))
 		return 0;
 	return has4 | has6;
+}
+
+/* Whether the application may send to and hear groups: with datagrams, where its environment says so. */
+static __always_inline int vne_takes_groups(const struct vne_judge *judge, __u32 protocol)
+{
+	return protocol == VNE_UDP && judge->environment->flags & VNE_ENVIRONMENT_MULTICAST;
+}
+
+/* Whether an address stands for many: a multicast group or a broadcast. */
+static __noinline int vne_is_group(struct vne_judge *judge, const struct vne_address *address)
+{
+	__u32 kind = vne_entry_kind(vne_owner_entry(judge, address));
+
+	return kind == VNE_ENTRY_MULTICAST || kind == VNE_ENTRY_BROADCAST;
 }
 
 /* Finds policy and environment of the application; 0, which denies, if anything is missing. */
@@ -240,9 +254,9 @@ static __always_inline int vne_decide_outgoing(struct vne_judge *judge, const st
 	case VNE_ENTRY_LINK_LOCAL:
 		return vne_link_local_reason(judge);
 	case VNE_ENTRY_MULTICAST:
-		return VNE_REASON_MULTICAST;
+		return vne_takes_groups(judge, attempt->protocol) ? VNE_REASON_GROUP : VNE_REASON_MULTICAST;
 	case VNE_ENTRY_BROADCAST:
-		return VNE_REASON_BROADCAST;
+		return vne_takes_groups(judge, attempt->protocol) ? VNE_REASON_GROUP : VNE_REASON_BROADCAST;
 	case VNE_ENTRY_UNASSIGNED:
 		return VNE_REASON_UNASSIGNED;
 	default:
@@ -369,15 +383,29 @@ static __always_inline int vne_decide_incoming(struct vne_judge *judge, const st
 	}
 }
 
+/* Whether a datagram may come to the application by a group, whoever sent it. Nobody's loopback is a source there. */
+static __always_inline int vne_group_refusal(struct vne_judge *judge, const struct vne_attempt *attempt,
+					     const struct vne_address *group)
+{
+	if (!vne_takes_groups(judge, attempt->protocol) || vne_is_ipv4(*group) != vne_is_ipv4(attempt->remote) ||
+	    vne_is_none(vne_own_address(judge->application, attempt->remote)) || !vne_is_group(judge, group))
+		return VNE_REASON_NOT_ADDRESSED;
+	return vne_is_own_loopback(judge->application, attempt->remote) ? VNE_REASON_FORGED : VNE_REASON_PERMITTED_USE;
+}
+
 /* The decision about a packet that arrives: rule by rule, where in the application it goes. */
 static __always_inline int vne_decide_arriving(struct vne_judge *judge, const struct vne_attempt *attempt,
 					       struct vne_address destination)
 {
 	if (vne_is_own_loopback(judge->application, destination))
 		return vne_incoming_loopback(judge, attempt);
-	if (vne_is_own_address(judge->application, destination))
-		return vne_decide_incoming(judge, attempt);
-	return VNE_REASON_NOT_ADDRESSED;
+	if (!vne_is_own_address(judge->application, destination)) {
+		int refusal = vne_group_refusal(judge, attempt, &destination);
+
+		if (refusal != VNE_REASON_PERMITTED_USE)
+			return refusal;
+	}
+	return vne_decide_incoming(judge, attempt);
 }
 
 /*
@@ -385,10 +413,11 @@ static __always_inline int vne_decide_arriving(struct vne_judge *judge, const st
  * that is not the application with that address is judged as the host, so the sender is looked up only where that gives
  * another verdict. A SYN-ACK always matters, as a daemon of the host never answers on an application address. A later
  * segment of TCP belongs to a handshake that was judged, so only what would lift a denial matters. An echo reply has no
- * sender but the kernel. On the own loopback nobody but the application itself is let in, not even the host.
+ * sender but the kernel. On the own loopback nobody but the application itself is let in, not even the host. The sender
+ * of a group's datagram may not be found, so one whose address denies it is denied.
  */
 static __always_inline int vne_sender_matters(const struct vne_judge *judge, const struct vne_attempt *attempt,
-					      int reason)
+					      int reason, struct vne_address destination)
 {
 	int allowed = reason < VNE_REASON_FIRST_DENIAL, host = !!(judge->environment->flags & VNE_ENVIRONMENT_HOST);
 
@@ -400,6 +429,8 @@ static __always_inline int vne_sender_matters(const struct vne_judge *judge, con
 	if (reason != VNE_REASON_OWN_ENVIRONMENT && reason != VNE_REASON_PERMIT && reason != VNE_REASON_ANSWER &&
 	    reason != VNE_REASON_OTHER_ENVIRONMENT && reason != VNE_REASON_UNASSIGNED)
 		return 0;
+	if (!vne_is_own(judge->application, destination))
+		return allowed && !host;
 	if (attempt->protocol == VNE_TCP && attempt->flags & VNE_ATTEMPT_ACCEPTS)
 		return allowed;
 	if (attempt->protocol == VNE_TCP && attempt->flags & VNE_ATTEMPT_ANSWERS)

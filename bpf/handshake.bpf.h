@@ -1,12 +1,14 @@
 /* SPDX-License-Identifier: (GPL-2.0-only OR BSD-2-Clause) */
 /*
- * Who has an address on this host. A SYN that an application let in vouches for the SYN-ACK that answers it, so that a
- * connection between two applications of a host is told from an answer of a host's daemon without a socket look-up.
+ * What an application just did, for who has to believe that it was this one. A SYN that an application let in vouches
+ * for the SYN-ACK that answers it, so that a connection between two applications of a host is told from an answer of a
+ * host's daemon without a socket look-up. A call that sends to a group vouches for the datagram, whose socket can't be
+ * looked up where several have its port.
  */
 #ifndef VNE_HANDSHAKE_BPF_H
 #define VNE_HANDSHAKE_BPF_H
 
-#include "packet.bpf.h"
+#include "flows.bpf.h"
 
 static __always_inline struct vne_handshake *vne_handshake_slot(struct vne_address client, struct vne_address server,
 								__u32 ports)
@@ -19,105 +21,26 @@ static __always_inline struct vne_handshake *vne_handshake_slot(struct vne_addre
 	return bpf_map_lookup_elem(&handshake, &index);
 }
 
-/* The application lets a SYN in. */
-static __always_inline void vne_handshake_record(const struct vne_packet *syn)
+/* The application lets a SYN in, or sends to a group. */
+static __always_inline void vne_handshake_record(struct vne_address client, struct vne_address server, __u32 ports)
 {
-	__u32 ports = (__u32)syn->source_port << 16 | syn->destination_port;
-	struct vne_handshake *slot = vne_handshake_slot(syn->source, syn->destination, ports);
+	struct vne_handshake *slot = vne_handshake_slot(client, server, ports);
 
 	if (!slot)
 		return;
-	slot->client = syn->source;
-	slot->server = syn->destination;
+	slot->client = client;
+	slot->server = server;
 	slot->ports = ports;
 	slot->time = vne_flow_now();
 }
 
-/* Whether an application let in the SYN that this SYN-ACK answers, just now. */
-static __always_inline int vne_handshake_vouches(const struct vne_packet *accept)
+/* Whether that was just now. */
+static __always_inline int vne_handshake_is_recent(struct vne_address client, struct vne_address server, __u32 ports)
 {
-	__u32 ports = (__u32)accept->destination_port << 16 | accept->source_port;
-	const struct vne_handshake *slot = vne_handshake_slot(accept->destination, accept->source, ports);
+	const struct vne_handshake *slot = vne_handshake_slot(client, server, ports);
 
-	return slot && slot->ports == ports && vne_is_same(slot->client, accept->destination) &&
-	       vne_is_same(slot->server, accept->source) && vne_flow_now() - slot->time < VNE_HANDSHAKE_TIMEOUT;
-}
-
-/* The socket that sent a packet: its local end is `source`, the packet's or what that stands for. To be released. */
-static __always_inline struct bpf_sock *vne_sender(struct __sk_buff *skb, const struct vne_packet *packet,
-						   struct vne_address source)
-{
-	struct bpf_sock_tuple tuple = {};
-	__u32 size = sizeof(tuple.ipv4);
-
-	if (vne_is_ipv4(source)) {
-		tuple.ipv4.saddr = bpf_htonl(packet->destination.low);
-		tuple.ipv4.sport = bpf_htons(packet->destination_port);
-		tuple.ipv4.daddr = bpf_htonl(source.low);
-		tuple.ipv4.dport = bpf_htons(packet->source_port);
-	} else {
-		size = sizeof(tuple.ipv6);
-		vne_address_words_be(packet->destination, tuple.ipv6.saddr);
-		tuple.ipv6.sport = bpf_htons(packet->destination_port);
-		vne_address_words_be(source, tuple.ipv6.daddr);
-		tuple.ipv6.dport = bpf_htons(packet->source_port);
-	}
-	return packet->protocol == VNE_TCP ? bpf_sk_lookup_tcp(skb, &tuple, size, BPF_F_CURRENT_NETNS, 0)
-					   : bpf_sk_lookup_udp(skb, &tuple, size, BPF_F_CURRENT_NETNS, 0);
-}
-
-/* The wildcard of both families that sent an IPv6 datagram: it is bound to the sender's IPv4 address. To be released.
- */
-static __always_inline struct bpf_sock *vne_dual_sender(struct __sk_buff *skb, const struct vne_packet *packet,
-							__u32 address4)
-{
-	struct bpf_sock_tuple tuple = {
-		.ipv4.sport = bpf_htons(packet->destination_port),
-		.ipv4.daddr = bpf_htonl(address4),
-		.ipv4.dport = bpf_htons(packet->source_port),
-	};
-	struct bpf_sock *sender = bpf_sk_lookup_udp(skb, &tuple, sizeof(tuple.ipv4), BPF_F_CURRENT_NETNS, 0);
-
-	if (sender && sender->family != VNE_AF_INET6) {
-		bpf_sk_release(sender);
-		return NULL;
-	}
-	return sender;
-}
-
-/* Whether the socket that sent the packet belongs to the application that has the packet's source address. */
-static __noinline int vne_sender_owns_source(struct __sk_buff *skb, const struct vne_packet *packet,
-					     const struct vne_attachment *application)
-{
-	__u32 level = application->level, address4 = application->address4;
-	__u64 cgroup = application->cgroup;
-	struct bpf_sock *sender;
-	int same;
-
-	if (!vne_is_own(application, packet->source)) {
-		/* Kernel 6.1 takes no key out of the memory that a global function is given, so it goes by the stack.
-		 */
-		struct vne_address source = packet->source;
-		const struct vne_owner *owns = bpf_map_lookup_elem(&owner, &source);
-
-		if (!owns)
-			return 0;
-		cgroup = owns->cgroup;
-		level = owns->level;
-		address4 = owns->address4;
-	}
-	sender = vne_sender(skb, packet, packet->source);
-	/* A datagram to loopback has a loopback source though its socket is a wildcard's, on the application address.
-	 */
-	if (!sender && packet->protocol == VNE_UDP && vne_is_own_loopback(application, packet->source))
-		sender = vne_sender(skb, packet, vne_own_address(application, packet->source));
-	if (!sender && packet->protocol == VNE_UDP && !vne_is_ipv4(packet->source) && address4)
-		sender = vne_dual_sender(skb, packet, address4);
-	if (!sender)
-		return 0;
-	same = cgroup && bpf_sk_ancestor_cgroup_id(sender, level) == cgroup;
-	bpf_sk_release(sender);
-	return same;
+	return slot && slot->ports == ports && vne_is_same(slot->client, client) && vne_is_same(slot->server, server) &&
+	       vne_flow_now() - slot->time < VNE_HANDSHAKE_TIMEOUT;
 }
 
 #endif

@@ -1,7 +1,9 @@
 /* SPDX-License-Identifier: (GPL-2.0-only OR BSD-2-Clause) */
 /* The judgement of what comes to an application: see judge.bpf.h. */
+#include <linux/if_packet.h>
 #include "handshake.bpf.h"
 #include "judge.bpf.h"
+#include "sender.bpf.h"
 
 /* A datagram to a socket that is connected to its source answers what that socket sent. */
 static __always_inline int vne_receiver_is_connected(struct __sk_buff *skb, const struct vne_packet *packet)
@@ -26,7 +28,8 @@ static __always_inline void vne_attempt_fill(struct __sk_buff *skb, const struct
 	attempt->remote_port = packet->source_port;
 	attempt->local_port = packet->protocol == VNE_ICMP ? packet->icmp_identifier : packet->destination_port;
 	attempt->protocol = packet->protocol;
-	attempt->interface = skb->ifindex;
+	/* What this host sends to a group comes back to it on the interface that it left by. */
+	attempt->interface = skb->pkt_type == PACKET_LOOPBACK ? VNE_LOOPBACK_INTERFACE : skb->ifindex;
 	attempt->flags = 0;
 	if (packet->protocol == VNE_TCP) {
 		if (!vne_packet_opens(packet))
@@ -38,6 +41,17 @@ static __always_inline void vne_attempt_fill(struct __sk_buff *skb, const struct
 	}
 }
 
+/* Whether the application that has the packet's source just did what the packet follows from. */
+static __always_inline int vne_is_vouched_for(const struct vne_packet *packet, const struct vne_attempt *attempt)
+{
+	if (attempt->flags & VNE_ATTEMPT_ACCEPTS)
+		return vne_handshake_is_recent(packet->destination, packet->source,
+					       (__u32)packet->destination_port << 16 | packet->source_port);
+	return packet->protocol == VNE_UDP &&
+	       vne_handshake_is_recent(packet->source, packet->destination,
+				       (__u32)packet->source_port << 16 | packet->destination_port);
+}
+
 /* Everything but segments of established connections inside the environment. */
 static __always_inline int vne_decide_packet(struct __sk_buff *skb, struct vne_judge *judge,
 					     const struct vne_packet *packet, struct vne_attempt *attempt)
@@ -46,13 +60,13 @@ static __always_inline int vne_decide_packet(struct __sk_buff *skb, struct vne_j
 
 	vne_attempt_fill(skb, packet, attempt);
 	reason = vne_decide_arriving(judge, attempt, packet->destination);
-	if (vne_sender_matters(judge, attempt, reason) &&
-	    !(attempt->flags & VNE_ATTEMPT_ACCEPTS && vne_handshake_vouches(packet)) &&
+	if (vne_sender_matters(judge, attempt, reason, packet->destination) && !vne_is_vouched_for(packet, attempt) &&
 	    !vne_sender_owns_source(skb, packet, judge->application))
 		reason = vne_foreign_sender_reason(judge, attempt, reason, packet->destination);
 	if (reason < VNE_REASON_FIRST_DENIAL && packet->protocol == VNE_TCP && vne_packet_opens(packet) &&
 	    attempt->interface == VNE_LOOPBACK_INTERFACE)
-		vne_handshake_record(packet);
+		vne_handshake_record(packet->source, packet->destination,
+				     (__u32)packet->source_port << 16 | packet->destination_port);
 	vne_remember_flow(judge, attempt, reason, VNE_FLOW_INCOMING);
 	return reason;
 }

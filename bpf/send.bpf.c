@@ -3,6 +3,7 @@
  * Sending datagrams: unconnected, or connected with any control message (which may ask for another source). The source
  * is the application's own in either case.
  */
+#include "handshake.bpf.h"
 #include "loopback.bpf.h"
 
 /* Whether the socket that a datagram to `at` reaches is connected to `source`. */
@@ -58,6 +59,13 @@ static __always_inline __u32 vne_send_judge(struct bpf_sock_addr *ctx, const str
 	return vne_judge_call(attempt, VNE_HOOK_SEND, vne_socket_refusal(ctx, application));
 }
 
+/* A datagram to a group is the application's own, whoever else has a socket at its port. */
+static __always_inline void vne_vouch_for(const struct vne_attachment *application, const struct vne_attempt *attempt)
+{
+	vne_handshake_record(vne_own_address(application, attempt->remote), attempt->remote,
+			     (__u32)attempt->local_port << 16 | attempt->remote_port);
+}
+
 /* What answers a socket that is bound to nothing finds it as the application's own. */
 static __always_inline void vne_remember_sender(struct bpf_sock *sk, const struct vne_attachment *application)
 {
@@ -101,6 +109,8 @@ int vne_send4(struct bpf_sock_addr *ctx)
 		vne_put4(ctx, route.destination.low);
 	if (reason == VNE_REASON_OWN_LOOPBACK && sk && !(__u32)local.low)
 		vne_remember_sender(sk, application);
+	if (reason == VNE_REASON_GROUP)
+		vne_vouch_for(application, &attempt);
 	ctx->msg_src_ip4 = bpf_htonl(vne_send_source(ctx, application, &attempt, &route, local, reason).low);
 	return 1;
 }
@@ -140,6 +150,8 @@ int vne_send6(struct bpf_sock_addr *ctx)
 		vne_put6(ctx, route.destination);
 	if (reason == VNE_REASON_OWN_LOOPBACK && sk && vne_is_none(local))
 		vne_remember_sender(sk, application);
+	if (reason == VNE_REASON_GROUP)
+		vne_vouch_for(application, &attempt);
 	vne_address_words_be(vne_send_source(ctx, application, &attempt, &route, local, reason), words);
 	ctx->msg_src_ip6[0] = words[0];
 	ctx->msg_src_ip6[1] = words[1];

@@ -42,7 +42,8 @@ extension Environment {
     fileprivate func allowsAll(that other: Environment) -> Bool {
         Set(addresses).isSuperset(of: other.addresses)
             && remoteIn.allowsAll(that: other.remoteIn) && remoteOut.allowsAll(that: other.remoteOut)
-            && (host || !other.host) && (linkLocal || !other.linkLocal) && (!strict || other.strict)
+            && (host || !other.host) && (linkLocal || !other.linkLocal) && (multicast || !other.multicast)
+            && (!strict || other.strict)
             && protocols.isSuperset(of: other.protocols) && (mode == .audit || other.mode == .enforce)
             && permitsAll(that: other)
     }

@@ -59,7 +59,8 @@ private struct Decision {
 
     func bind(_ transport: TransportProtocol, _ local: IPAddress) -> Finding {
         let isOwn = subject.addresses.contains(local) || subject.loopback.own(local) != nil
-        return Finding(local.isUnspecified || isOwn ? .permittedUse : .foreignAddress)
+        let isGroup = takesGroups(transport) && isGroup(local)
+        return Finding(local.isUnspecified || isOwn || isGroup ? .permittedUse : .foreignAddress)
     }
 
     // MARK: Outgoing
@@ -94,9 +95,9 @@ private struct Decision {
         case .linkLocal:
             return Finding(environment.linkLocal ? .linkLocal : .linkLocalDenied)
         case .multicast:
-            return Finding(.multicast)
+            return Finding(takesGroups(attempt.transport) ? .group : .multicast)
         case .broadcast:
-            return Finding(.broadcast)
+            return Finding(takesGroups(attempt.transport) ? .group : .broadcast)
         case .remote:
             return outgoingToRemote(attempt)
         }
@@ -138,7 +139,14 @@ private struct Decision {
 
     func incoming(_ packet: Incoming) -> Finding {
         if subject.loopback.contains(packet.destination) { return incomingOnLoopback(packet) }
-        guard subject.addresses.contains(packet.destination) else { return Finding(.notAddressed) }
+        let isForMany = !subject.addresses.contains(packet.destination)
+        if isForMany {
+            guard takesGroups(packet.transport), packet.source.family == packet.destination.family,
+                subject.addresses[packet.source.family] != nil, isGroup(packet.destination)
+            else { return Finding(.notAddressed) }
+            // Nobody's loopback is a source there.
+            guard !subject.loopback.contains(packet.source) else { return Finding(.forged) }
+        }
         guard environment.protocols.contains(packet.transport) else { return Finding(.protocol) }
         // A wildcard listener is reached over loopback on the application address.
         if subject.loopback.contains(packet.source) { return Finding(isOwnLoopback(packet) ? .ownLoopback : .forged) }
@@ -146,7 +154,8 @@ private struct Decision {
         switch source {
         case .environment, .unassigned:
             guard carriesAddressSpace(packet.arrival) else { return Finding(.forged) }
-            return judgedBySender(packet, member: member(packet, from: source))
+            let member = member(packet, from: source)
+            return isForMany ? judgedBySender(toGroup: packet, member: member) : judgedBySender(packet, member: member)
         case .multicast, .broadcast:
             return Finding(.malformed)
         case .loopback:
@@ -201,11 +210,17 @@ private struct Decision {
         return allowed == environment.host ? member : judgedAsHost
     }
 
+    /// The same of a group's datagram, whose sender may not be found: what its address denies is denied.
+    private func judgedBySender(toGroup packet: Incoming, member: Finding) -> Finding {
+        let isKnown = packet.arrival != .thisHost || packet.senderOwnsSource
+        return isKnown || !member.reason.allows || environment.host ? member : judgedAsHost
+    }
+
     /// From another environment.
     private func incoming(_ packet: Incoming, from other: String) -> Finding {
+        let own = subject.addresses[packet.destination.family] ?? packet.destination
         let permit = index.permit(
-            from: other, to: environment.name, address: packet.destination, covering: packet.transport,
-            packet.destinationPort)
+            from: other, to: environment.name, address: own, covering: packet.transport, packet.destinationPort)
         if let permit { return Finding(.permit, line: permit.line) }
         guard answers(packet) else { return Finding(.otherEnvironment) }
         let reverse = index.permit(
@@ -238,6 +253,19 @@ private struct Decision {
     }
 
     // MARK: What is whose
+
+    /// Whether the application may send to and hear groups.
+    private func takesGroups(_ transport: TransportProtocol) -> Bool {
+        environment.multicast && transport == .udp
+    }
+
+    /// Whether the address stands for many.
+    private func isGroup(_ address: IPAddress) -> Bool {
+        switch index.classify(address, on: host) {
+        case .multicast, .broadcast: true
+        default: false
+        }
+    }
 
     /// Whether the address is one of the application, be it on its loopback.
     private func isOwn(_ address: IPAddress) -> Bool {

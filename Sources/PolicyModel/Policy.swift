@@ -54,6 +54,8 @@ public struct Environment: Hashable, Sendable {
     public var host: Bool
     /// Whether link-local peers (169.254.0.0/16, fe80::/10) may be talked to.
     public var linkLocal: Bool
+    /// Whether datagrams to and from multicast groups and broadcast addresses may pass.
+    public var multicast: Bool
     /// New flows to other environments.
     public var permits: [Permit]
     /// What sockets may speak.
@@ -70,9 +72,9 @@ public struct Environment: Hashable, Sendable {
     /// An environment with the defaults of the policy file.
     public init(
         name: String, addresses: [IPPrefix], remoteIn: RemotePolicy = .allow(line: nil),
-        remoteOut: RemotePolicy = .allow(line: nil), host: Bool = true, linkLocal: Bool = false, permits: [Permit] = [],
-        protocols: Set<TransportProtocol> = [.tcp, .udp], strict: Bool = false, mode: Mode = .enforce,
-        requires: Set<Protection> = [], line: Int = 0
+        remoteOut: RemotePolicy = .allow(line: nil), host: Bool = true, linkLocal: Bool = false,
+        multicast: Bool = false, permits: [Permit] = [], protocols: Set<TransportProtocol> = [.tcp, .udp],
+        strict: Bool = false, mode: Mode = .enforce, requires: Set<Protection> = [], line: Int = 0
     ) {
         self.name = name
         self.addresses = addresses
@@ -80,6 +82,7 @@ public struct Environment: Hashable, Sendable {
         self.remoteOut = remoteOut
         self.host = host
         self.linkLocal = linkLocal
+        self.multicast = multicast
         self.permits = permits
         self.protocols = protocols
         self.strict = strict

@@ -57,8 +57,8 @@ extension PolicyReader {
         if let node = fields["strict"], let flag = flag(node) {
             draft.environment.strict = flag
         }
-        if let node = fields["multicast"], flag(node) == true {
-            report(node.mark, "multicast is not built in this version: it is denied inside every environment")
+        if let node = fields["multicast"], let flag = flag(node) {
+            draft.environment.multicast = flag
         }
         if let node = fields["mode"], let mode = word(node, of: Mode.self) {
             draft.environment.mode = mode

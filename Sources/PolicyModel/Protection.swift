@@ -36,8 +36,8 @@ public enum Protection: String, CaseIterable, Hashable, Sendable, Codable {
         case .families: "lsm_cgroup/socket_create"
         case .membership: "lsm_cgroup/file_open, task_alloc"
         case .bpf: "lsm_cgroup/bpf"
-        case .netlink: "lsm_cgroup/netlink_send"
-        case .unix: "cgroup/connect_unix, sendmsg_unix"
+        case .netlink: "lsm_cgroup/capable"
+        case .unix: "lsm_cgroup/unix_stream_connect, unix_may_send or cgroup/connect_unix, sendmsg_unix"
         case .dualStack: "tcx/ingress"
         case .closing: "SOCK_DESTROY"
         }

@@ -19,6 +19,7 @@ extension Reason {
         case .linkLocal: "the peer is link-local, which the environment allows"
         case .shared: "it is a loopback service that every application shares: the host's resolver, or loopback.shared"
         case .ownLoopback: "it stays on the application's own loopback"
+        case .group: "it goes to a multicast group or a broadcast address, which the environment allows"
         case .unconfigured: "no policy covers the application: its environment is unknown, or it is not attached whole"
         case .foreignNamespace: "the socket lives in another network namespace than the instance"
         case .protocol: "the environment does not allow this protocol"
@@ -34,8 +35,8 @@ extension Reason {
         case .hostDenied: "the peer is the host, which the environment denies"
         case .remoteDenied: "the environment's remote policy denies it"
         case .linkLocalDenied: "the peer is link-local, which the environment does not allow"
-        case .multicast: "multicast is not allowed"
-        case .broadcast: "broadcast is not allowed"
+        case .multicast: "the environment does not allow multicast"
+        case .broadcast: "the environment does not allow multicast, nor broadcasts"
         }
     }
 }

@@ -10,6 +10,7 @@ public enum Reason: String, CaseIterable, Hashable, Sendable {
     case linkLocal = "link-local"
     case shared = "shared"
     case ownLoopback = "own-loopback"
+    case group = "group"
 
     case unconfigured = "unconfigured"
     case foreignNamespace = "foreign-namespace"
@@ -33,7 +34,9 @@ public enum Reason: String, CaseIterable, Hashable, Sendable {
     /// Whether it allows.
     public var allows: Bool {
         switch self {
-        case .permittedUse, .ownEnvironment, .permit, .answer, .host, .remote, .linkLocal, .shared, .ownLoopback: true
+        case .permittedUse, .ownEnvironment, .permit, .answer, .host, .remote, .linkLocal, .shared, .ownLoopback,
+            .group:
+            true
         default: false
         }
     }

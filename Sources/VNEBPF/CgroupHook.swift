@@ -24,6 +24,8 @@ public enum CgroupHook: String, CaseIterable, Hashable, Sendable {
     case receive6
     /// Opening a device.
     case device
+    /// setsockopt().
+    case option
 
     /// The hooks of an application, in the order of attaching: packets are dropped before calls are refused. Detaching
     /// goes the other way, so `ingress` is there for as long as any hook is.
@@ -53,6 +55,7 @@ public enum CgroupHook: String, CaseIterable, Hashable, Sendable {
         case .receive4: BPF_CGROUP_UDP4_RECVMSG
         case .receive6: BPF_CGROUP_UDP6_RECVMSG
         case .device: BPF_CGROUP_DEVICE
+        case .option: BPF_CGROUP_SETSOCKOPT
         case .ingress: BPF_CGROUP_INET_INGRESS
         case .egress: BPF_CGROUP_INET_EGRESS
         }

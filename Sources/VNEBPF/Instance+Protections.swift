@@ -9,8 +9,13 @@ extension Instance {
         Self.canSteer ? [.dualStack] : []
     }
 
+    /// What the programs on one application's cgroup hold.
+    public func protections(of application: AttachedApplication) throws(BPFError) -> Set<Protection> {
+        application.addresses.families.count == 2 ? try protections() : []
+    }
+
     /// Which protections the kernel would not let the programs of this build hold, and why. Needs no instance.
-    public static func probeProtections() -> [Protection: String] {
+    public static func probeProtections() throws(BPFError) -> [Protection: String] {
         var reasons: [Protection: String] = [:]
         for protection in Protection.allCases where protection != .closing {
             switch protection {

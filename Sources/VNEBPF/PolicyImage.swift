@@ -142,6 +142,7 @@ extension PolicyImage {
             record.flags = UInt32(VNE_ENVIRONMENT_VALID)
             if environment.host { record.flags |= UInt32(VNE_ENVIRONMENT_HOST) }
             if environment.linkLocal { record.flags |= UInt32(VNE_ENVIRONMENT_LINK_LOCAL) }
+            if environment.multicast { record.flags |= UInt32(VNE_ENVIRONMENT_MULTICAST) }
             if environment.mode == .audit { record.flags |= UInt32(VNE_ENVIRONMENT_AUDIT) }
             if environment.needsEgress { record.flags |= UInt32(VNE_ENVIRONMENT_STRICT) }
             record.flags |= Protection.layout(of: environment.requires)

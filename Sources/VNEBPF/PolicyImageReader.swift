@@ -80,6 +80,8 @@ public struct PolicyImageReader {
         public var host: Bool
         /// Whether link-local peers may be talked to.
         public var linkLocal: Bool
+        /// Whether datagrams to and from groups may pass.
+        public var multicast: Bool
         /// Whether denials of reachability hold.
         public var mode: Mode
         /// Whether its applications have the egress hook.
@@ -142,6 +144,7 @@ public struct PolicyImageReader {
             id: id, name: FixedText.string(of: record.name),
             host: record.flags & UInt32(VNE_ENVIRONMENT_HOST) != 0,
             linkLocal: record.flags & UInt32(VNE_ENVIRONMENT_LINK_LOCAL) != 0,
+            multicast: record.flags & UInt32(VNE_ENVIRONMENT_MULTICAST) != 0,
             mode: record.flags & UInt32(VNE_ENVIRONMENT_AUDIT) != 0 ? .audit : .enforce,
             needsEgress: record.flags & UInt32(VNE_ENVIRONMENT_STRICT) != 0,
             requires: Protection.protections(of: record.flags), protocols: protocols,

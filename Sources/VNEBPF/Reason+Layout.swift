@@ -15,6 +15,7 @@ extension Reason {
         case .linkLocal: VNE_REASON_LINK_LOCAL
         case .shared: VNE_REASON_SHARED
         case .ownLoopback: VNE_REASON_OWN_LOOPBACK
+        case .group: VNE_REASON_GROUP
         case .unconfigured: VNE_REASON_UNCONFIGURED
         case .foreignNamespace: VNE_REASON_FOREIGN_NAMESPACE
         case .protocol: VNE_REASON_PROTOCOL

@@ -36,14 +36,16 @@ extension Instance {
                 "\(environment.id)", environment.name, Self.prefix(.ipv4, of: environment),
                 Self.prefix(.ipv6, of: environment),
                 environment.protocols.map(\.rawValue).sorted().joined(separator: ","),
-                environment.host ? "allow" : "deny", environment.linkLocal ? "yes" : "no", environment.mode.rawValue,
+                environment.host ? "allow" : "deny", environment.linkLocal ? "yes" : "no",
+                environment.multicast ? "yes" : "no", environment.mode.rawValue,
                 environment.needsEgress ? "yes" : "no",
             ]
         }
         return DumpSection(
             name: "policy.environments", about: "by id",
             table: Table(
-                ["ID", "NAME", "PREFIX4", "PREFIX6", "PROTOCOLS", "HOST", "LINK-LOCAL", "MODE", "EGRESS"], rows: rows))
+                ["ID", "NAME", "PREFIX4", "PREFIX6", "PROTOCOLS", "HOST", "LINK-LOCAL", "MULTICAST", "MODE", "EGRESS"],
+                rows: rows))
     }
 
     /// The only prefix of a family, `several`, or `-` for none.

@@ -17,7 +17,7 @@ environments:
 
 # What a denied call can end in: an errno, or no answer where only the packet hook is there yet.
 # Of an application without egress.
-HOOKS = 15
+HOOKS = 16
 REFUSED = ("EPERM", "timeout")
 
 # Tries the other environment over TCP and UDP until it is told to stop, and says how often it got through.

@@ -174,12 +174,14 @@ extension HookComparison {
         }
         // Bound before, so that the flow is known by its ports, or bound by connecting. Who is bound to loopback can
         // talk to the application itself and to shared services only.
-        let local: UInt16 = random.coin() ? 20_000 + UInt16(kept[member]) : 0
+        let local = random.coin() ? UInt16(20_000 + 2_000 * member + kept[member]) : 0
         let asksLoopback = local != 0 && random.coin(0.2)
         let isIPv6 = peer.address.family == .ipv6
         let asked =
             asksLoopback
             ? HookWorld.localhost(peer.address.family) : HookWorld.address(isIPv6 ? "::" : "0.0.0.0")
+        // A wildcard that is one in truth can't be given a source any more.
+        let staysWildcard = local != 0 && !asksLoopback && hearsGroups(member)
         let bound = local == 0 ? nil : world.members[member].bound(asked)
         let key = FlowKey(remote: peer.address, remotePort: peer.port, localPort: local)
         guard let answers = ledgers[member].holds(key, incoming: true) else { return nil }
@@ -195,7 +197,7 @@ extension HookComparison {
         let isOnLoopback = bound.map(subject.loopback.contains) ?? false
         let isInside =
             verdict.reason == .ownLoopback || verdict.reason == .shared || subject.addresses.contains(peer.address)
-        if verdict.allowed, isOnLoopback, !isInside {
+        if verdict.allowed, staysWildcard || isOnLoopback && !isInside {
             try expect([verdict.reason: 1, .source: 1], .connect, in: change, of: attempt)
             try expect(answer.errno, after: Verdict(allowed: false, reason: .foreignAddress), of: attempt)
             return Tried(calls: 1)
@@ -431,7 +433,8 @@ extension HookComparison {
         guard let transport = spoken.randomElement(using: &random.generator) else { return nil }
         let subject = world.members[member].subject
         let local =
-            switch random.number(in: 0..<5) {
+            switch random.number(in: 0..<6) {
+            case 5: random.pick(RandomPolicies.groups)
             case 0: random.pick(subject.addresses.all)
             case 1: random.pick(HookWorld.addresses + HookWorld.loopbackAddresses)
             case 2: anyPeer().address
@@ -446,6 +449,8 @@ extension HookComparison {
         let answer = try world.members[member].prober.ask(question)
         let attempt = "\(subject) \(question)"
         try expect(verdict, .bind, in: try change(of: member, since: before), of: attempt)
+        // A broadcast address of a network that the kernel knows nothing of.
+        if verdict.allowed, answer.errno == EADDRNOTAVAIL, host.broadcasts.contains(local) { return Tried(calls: 1) }
         try expect(answer.errno, after: verdict, of: attempt)
         guard answer.errno == 0 else { return Tried(calls: 1) }
         guard local.isUnspecified ? answer.address(0)?.isUnspecified == true : answer.address(0) == local else {

@@ -99,6 +99,15 @@ extension HookComparison {
             let addresses = HookWorld.addresses + HookWorld.loopbackAddresses
             packet.destination = random.pick(addresses.filter { $0.family == packet.source.family })
         }
+        if transport == .udp, random.coin(0.15) {
+            // Only the sockets that were bound before the application was attached hear groups.
+            packet.destinationPort = member.wildcardPort
+            packet.destination = random.pick(HookWorld.groups.filter { $0.family == packet.source.family })
+            let isIPv6 = packet.destination.family == .ipv6
+            if isIPv6 { packet.onWire = true }
+            // The kernel knows when a host without an address may speak.
+            if packet.source.isUnspecified { return nil }
+        }
         packet.hasOptions = packet.source.family == .ipv6 && random.coin(0.15)
         // The kernel takes nothing from the wire to ::1. A raw socket fills an address of zeros in.
         if packet.onWire, packet.destination == HookWorld.localhost(.ipv6) { return nil }

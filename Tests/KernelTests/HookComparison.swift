@@ -95,6 +95,11 @@ struct HookComparison {
         return environment?.protocols.contains(transport) == true
     }
 
+    /// Whether its datagram sockets may be bound to groups, and stay at the wildcards that they ask for.
+    func hearsGroups(_ member: Int) -> Bool {
+        index.environment(named: world.members[member].subject.environment)?.multicast == true
+    }
+
     /// What the hooks of some applications have counted up to now.
     struct Watch {
         fileprivate var counters: [Int: VerdictCounters] = [:]
@@ -217,6 +222,7 @@ struct HookComparison {
             return Endpoint(address: service.address, port: service.port)
         }
         if random.coin(0.25) { return Endpoint(address: random.pick(Self.asked), port: anyLoopbackPort()) }
+        if random.coin(0.05) { return Endpoint(address: random.pick(RandomPolicies.groups), port: anyPort()) }
         if random.coin(0.4) {
             let addresses = random.coin(0.9) ? world.members[anyMember()].subject.addresses.all : HookWorld.addresses
             return Endpoint(address: random.pick(addresses), port: random.pick(HookWorld.ports))

@@ -55,6 +55,9 @@ final class HookWorld {
     /// A port at which nobody is.
     static let silentPort: UInt16 = 7_001
 
+    /// Groups that the host hears on the wire, and those of IPv4 over loopback.
+    static let groups = [address("239.1.2.3"), address("255.255.255.255"), address("ff15::7")]
+
     /// The host's own addresses; the others are on loopback.
     static let hostAddresses = [address("10.77.0.1"), address("2001:db8:77::1")]
     /// Those that the host got after the policy was published, a link-local one, and some in the address space that are
@@ -121,6 +124,11 @@ final class HookWorld {
             }
         guard let opened else { throw TestFailure("there is no instance") }
         loaded = LoadedInstance(opened, keeping: remains)
+        for group in Self.groups where group != Self.address("255.255.255.255") {
+            for interface in group.family == .ipv4 ? ["lo", "veth0"] : ["veth0"] {
+                try host.demand("join \(group) \(interface)")
+            }
+        }
         try instance.publish(Self.permissive, text: "", on: HostView(), revoking: true)
         for kind in ["tcp", "udp"] {
             try host.demand("hold \(kind) 4 \(kind) 0.0.0.0 \(Self.hostPort)")

@@ -33,6 +33,13 @@ struct Mutation: CustomStringConvertible, Sendable {
             				   attempt->remote_port))
             """),
         Mutation(
+            "groups are heard where nothing says so", in: "decision.bpf.h",
+            "return protocol == VNE_UDP && judge->environment->flags & VNE_ENVIRONMENT_MULTICAST;",
+            "return protocol == VNE_UDP && judge->environment->flags;"),
+        Mutation(
+            "who sends to a group and can't be found is the host", in: "decision.bpf.h", "return allowed && !host;",
+            "return allowed != host;"),
+        Mutation(
             "a permit counts for whoever comes to its slot", in: "image.bpf.h",
             "permits->from == from && vne_is_same(permits->to, *to)", "permits->from == from"),
         Mutation(
@@ -117,8 +124,8 @@ struct Mutation: CustomStringConvertible, Sendable {
             "\t\t.remote = vne_named4(ctx),\n\t\t.remote_port = ctx->user_port,"),
         Mutation(
             "ingress takes packets for any destination", in: "decision.bpf.h",
-            "\tif (vne_is_own_address(judge->application, destination))\n\t\treturn vne_decide_incoming",
-            "\tif (!vne_is_none(destination))\n\t\treturn vne_decide_incoming"),
+            "\tif (!vne_is_own_address(judge->application, destination)) {",
+            "\tif (vne_is_none(destination)) {"),
         Mutation(
             "send forgets the protocol", in: "send.bpf.c",
             "\t\t.protocol = vne_socket_protocol(ctx),\n\t};\n\tstruct vne_address local = vne_address4(0);",
@@ -150,6 +157,13 @@ struct Mutation: CustomStringConvertible, Sendable {
         Mutation(
             "options of IPv6 hide the ports", in: "packet.bpf.h", "offset += (extension.hdrlen + 1) * 8;",
             "offset += extension.hdrlen * 8;"),
+        Mutation(
+            "any address may be bound where groups are heard", in: "bind.bpf.c",
+            "if (!vne_is_group(judge, &attempt->remote))", "if (vne_is_none(attempt->remote))"),
+        Mutation(
+            "what is for another address is heard like a group", in: "decision.bpf.h",
+            "vne_is_none(vne_own_address(judge->application, attempt->remote)) || !vne_is_group(judge, group))",
+            "vne_is_none(vne_own_address(judge->application, attempt->remote)) || vne_is_group(judge, group) < 0)"),
         Mutation(
             "a daemon of the host takes what is called on loopback", in: "loopback.bpf.h",
             "if (found >= VNE_LISTENER_BOUND)", "if (found >= VNE_LISTENER_FOREIGN)"),

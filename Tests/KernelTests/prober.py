@@ -30,6 +30,8 @@ ONLY6 = "only6"
 WIRE_SOURCE = bytes.fromhex("020000000002")
 WIRE_DESTINATION = bytes.fromhex("020000000001")
 DESTINATION_OPTIONS = 60
+# struct ip_mreqn: the loopback interface.
+LOOPBACK = struct.pack("8xi", socket.if_nametoindex("lo"))
 
 
 class Prober:
@@ -143,6 +145,19 @@ class Prober:
             control = socket.IPPROTO_IP, IP_PKTINFO, struct.pack("i", 0) + data + bytes(4)
         held.sendmsg([b"hello"], [control])
 
+    def do_join(self, group, interface):
+        """Joins a group on an interface, for as long as this process lives."""
+        index = socket.if_nametoindex(interface)
+        if ":" in group:
+            member = self.make("6", "udp")
+            member.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_JOIN_GROUP,
+                              socket.inet_pton(socket.AF_INET6, group) + struct.pack("i", index))
+        else:
+            member = self.make("4", "udp")
+            member.setsockopt(socket.IPPROTO_IP, socket.IP_ADD_MEMBERSHIP,
+                              socket.inet_aton(group) + struct.pack("4xi", index))
+        self.held[f"member-{group}-{interface}"] = member
+
     def do_take(self, name):
         """Takes all datagrams from a socket. Answers who sent the last one: address and port."""
         sender = "-", 0
@@ -211,7 +226,10 @@ class Prober:
             data = packet.ipv4()
         if path == "lo" and not packet.is_ipv6:
             # Not looked at for sources that can't be, as what comes in on an interface is.
-            self.sender("raw", socket.AF_INET, socket.IPPROTO_RAW).sendto(data, (destination, 0))
+            sender = self.sender("raw", socket.AF_INET, socket.IPPROTO_RAW)
+            sender.setsockopt(socket.SOL_SOCKET, socket.SO_BROADCAST, 1)
+            sender.setsockopt(socket.IPPROTO_IP, socket.IP_MULTICAST_IF, LOOPBACK)
+            sender.sendto(data, (destination, 0))
             return
         stations = bytes(12) if path == "lo" else WIRE_DESTINATION + WIRE_SOURCE
         sender = self.sender(path, socket.AF_PACKET, 0, path)

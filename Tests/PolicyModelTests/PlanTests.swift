@@ -414,6 +414,7 @@ import Testing
         Case("another protocol", policy { $0.protocols.insert(.ping) }),
         Case("all remotes", policy { $0.remoteOut = .allow(line: nil) }),
         Case("link-local", policy { $0.linkLocal = true }),
+        Case("multicast", policy { $0.multicast = true }),
         Case("audit", policy { $0.mode = .audit }),
         Case("another environment") {
             $0.environments.append(Environment(name: "x", addresses: [net("10.10.9.0/24")]))
@@ -457,6 +458,7 @@ import Testing
     @Test func `enforcing what was watched revokes`() {
         #expect(Plan.revokes(current: Self.policy { $0.mode = .audit }, desired: Self.policy()))
         #expect(Plan.revokes(current: Self.policy { $0.linkLocal = true }, desired: Self.policy()))
+        #expect(Plan.revokes(current: Self.policy { $0.multicast = true }, desired: Self.policy()))
     }
 
     @Test func `before the first policy there is nothing to revoke`() {

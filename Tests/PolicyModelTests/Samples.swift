@@ -84,7 +84,7 @@ let wholeFile = """
       payments:
         addresses: 10.10.3.0/24
         remote: deny
-        multicast: false
+        multicast: true
         protocols: [tcp, udp, ping]
       mail:
         addresses: ["10.10.4.1", 10.10.4.2, "fd00:10:4::1"]

@@ -56,7 +56,7 @@ import Testing
                     ]),
                 remoteOut: .deny(line: 24), host: false, permits: [Permit(to: "mail", line: 21)]),
             Environment(
-                name: "mail", addresses: [net("10.10.4.0/24"), net("fd00:4::/64")], linkLocal: true,
+                name: "mail", addresses: [net("10.10.4.0/24"), net("fd00:4::/64")], linkLocal: true, multicast: true,
                 permits: [Permit(to: "shop", application: "web", ports: ports("tcp/25"), line: 31)],
                 protocols: [.tcp, .udp, .ping]),
             Environment(name: "plain", addresses: [net("10.10.5.0/24")], protocols: [.tcp]),
@@ -135,6 +135,9 @@ import Testing
         Case("binding a private loopback by its own name", web, .bind(.tcp, ip("127.1.0.1")), .foreignAddress),
         Case("and that of IPv6", web, .bind(.tcp, ip("fd56:4e45::")), .foreignAddress),
         Case("binding a group", web, .bind(.udp, ip("224.0.0.251")), .foreignAddress),
+        Case("where the environment hears groups", post, .bind(.udp, ip("224.0.0.251")), .permittedUse),
+        Case("or a broadcast address", post, .bind(.udp, ip("192.168.1.255")), .permittedUse),
+        Case("with TCP it is not heard", post, .bind(.tcp, ip("224.0.0.251")), .foreignAddress),
         Case("binding the host's", web, .bind(.tcp, ip("192.168.1.5")), .foreignAddress),
     ]
 
@@ -217,6 +220,12 @@ import Testing
         Case("the end of multicast", web, out(.udp, "239.255.255.255", 80), .multicast),
         Case("broadcast", web, out(.udp, "255.255.255.255", 67), .broadcast),
         Case("a network's broadcast", web, out(.udp, "192.168.1.255", 67), .broadcast),
+        Case("multicast, allowed", post, out(.udp, "239.1.2.3", 80), .group),
+        Case("not with TCP", post, out(.tcp, "239.1.2.3", 80), .multicast),
+        Case("nor ping", post, out(.ping, "239.1.2.3", 0), .multicast),
+        Case("over IPv6", six, out(.udp, "ff02::fb", 5353), .group),
+        Case("not without an address of the family", six, out(.udp, "239.1.2.3", 80), .noFamily),
+        Case("broadcast, allowed", post, out(.udp, "255.255.255.255", 67), .group),
         Case("a remote on the list", web, out(.tcp, "192.0.2.1", 443), .remote, line: 15),
         Case("another port of it", web, out(.tcp, "192.0.2.1", 80), .remoteDenied, line: 14),
         Case("a ping to it", web, out(.ping, "192.0.2.1", 0), .remote, line: 15),
@@ -375,6 +384,21 @@ import Testing
             "of a flow that no permit covers any more", web, into(.udp, "10.10.4.1", 54, at: 40000, answers: true),
             .otherEnvironment),
         Case("an answer to a ping", web, into(.ping, "10.10.4.1", 0, at: 9, answers: true), .answer, line: 12),
+        Case("a group", web, into(.udp, "10.10.2.9", 5, to: "239.1.2.3"), .notAddressed),
+        Case("a group that may be heard", post, into(.udp, "10.10.4.2", 5, to: "239.1.2.3"), .ownEnvironment),
+        Case("from nobody's socket", post, into(.udp, "10.10.4.2", 5, to: "239.1.2.3", owns: false), .ownEnvironment),
+        Case("from another environment", post, into(.udp, "10.10.5.1", 5, to: "239.1.2.3"), .otherEnvironment),
+        Case(
+            "which is never judged as the host", post, into(.udp, "10.10.5.1", 5, to: "239.1.2.3", owns: false),
+            .otherEnvironment),
+        Case("by a permit", post, into(.udp, "10.10.2.1", 5, to: "239.1.2.3", at: 53), .permit, line: 12),
+        Case("from the host", post, into(.udp, "192.168.1.5", 5, to: "255.255.255.255"), .host),
+        Case("a remote's", post, into(.udp, "203.0.113.9", 5, to: "239.1.2.3", on: wire), .remote),
+        Case("forged over the wire", post, into(.udp, "10.10.4.2", 5, to: "239.1.2.3", on: wire), .forged),
+        Case("the own loopback as its source", post, into(.udp, "127.1.2.1", 5, to: "239.1.2.3"), .forged),
+        Case("over TCP", post, into(.tcp, "10.10.4.2", 5, to: "239.1.2.3"), .notAddressed),
+        Case("of the family that it has not", six, into(.udp, "10.10.4.2", 5, to: "239.1.2.3"), .notAddressed),
+        Case("of the one that it has", six, into(.udp, "fd00:4::9", 5, to: "ff15::7"), .ownEnvironment),
         Case("a multicast source", web, into(.udp, "224.0.0.1", 5), .malformed),
         Case("a broadcast source", web, into(.udp, "255.255.255.255", 5), .malformed),
         Case("a network's broadcast as source", web, into(.udp, "192.168.1.255", 5, on: wire), .malformed),
@@ -465,7 +489,7 @@ import Testing
         }
         #expect(Reason(name: "whim") == nil)
         #expect(Reason.otherEnvironment.name == "other-environment")
-        #expect(Reason.allCases.prefix { $0.allows }.count == 9)
+        #expect(Reason.allCases.prefix { $0.allows }.count == 10)
         #expect(Reason.allCases.allSatisfy { !$0.allows || !$0.isReachability })
         #expect(Reason.allCases.drop { !$0.isReachability }.allSatisfy { $0.isReachability })
     }

@@ -183,7 +183,7 @@ public struct RandomPolicies: Sendable {
             Environment(
                 name: shape.name, addresses: (pick(shape.ipv4) + pick(shape.ipv6)).compactMap { IPPrefix($0) },
                 remoteIn: remote(), remoteOut: remote(), host: coin(), linkLocal: coin(),
-                permits: permits(from: shape.name, among: names),
+                multicast: coin(0.4), permits: permits(from: shape.name, among: names),
                 protocols: coin(0.5) ? [.tcp, .udp, .ping] : (coin(0.7) ? [.tcp, .udp] : [pick([.tcp, .udp])]),
                 strict: coin(0.4), mode: coin(0.25) ? .audit : .enforce)
         }
@@ -213,6 +213,10 @@ public struct RandomPolicies: Sendable {
         "127.0.0.127", "127.0.1.0", "127.0.1.255", "127.0.2.1", "127.1.0.1", "127.255.0.1",
     ].compactMap { IPAddress($0) }
 
+    /// Multicast groups of both families, and the broadcast address.
+    public static let groups = ["224.0.0.251", "239.1.2.3", "255.255.255.255", "ff02::fb", "ff15::7", "ff0e::1:2"]
+        .compactMap { IPAddress($0) }
+
     /// An address of the private loopback of an application, or right beside one.
     public mutating func loopback(of subject: Subject) -> IPAddress {
         guard coin(0.7) else { return coin(0.8) ? subject.loopback.ipv6 : pick(Self.loopbacks).ipv6 }
@@ -241,7 +245,10 @@ public struct RandomPolicies: Sendable {
         _ transport: TransportProtocol, port: UInt16, from localPort: UInt16, by subject: Subject,
         near landmarks: Landmarks
     ) -> Outgoing {
-        let peer = coin(0.7) ? address(near: landmarks) : coin() ? pick(Self.asked) : loopback(of: subject)
+        let peer =
+            coin(0.7)
+            ? address(near: landmarks)
+            : coin(0.3) ? pick(Self.groups) : coin() ? pick(Self.asked) : loopback(of: subject)
         var source: IPAddress?
         if coin(0.4) {
             let own = coin(0.8) ? subject.addresses[peer.family] : nil
@@ -258,7 +265,8 @@ public struct RandomPolicies: Sendable {
     ) -> Incoming {
         let destination =
             coin(0.8)
-            ? pick(subject.addresses.all) : coin(0.7) ? loopback(of: subject) : address(near: landmarks)
+            ? pick(subject.addresses.all)
+            : coin(0.5) ? loopback(of: subject) : coin() ? pick(Self.groups) : address(near: landmarks)
         let family = destination.family
         let source =
             coin(0.7)

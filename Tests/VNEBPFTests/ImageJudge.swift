@@ -21,8 +21,9 @@ struct ImageJudge {
         return switch attempt {
         case .outgoing(let attempt): try outgoing(attempt)
         case .incoming(let attempt): try incoming(attempt)
-        case .bind(_, let address):
-            address.isUnspecified || subject.addresses.contains(address) || subject.loopback.own(address) != nil
+        case .bind(let transport, let address):
+            try address.isUnspecified || isGroup(address, transport) || subject.addresses.contains(address)
+                || subject.loopback.own(address) != nil
                 ? .permittedUse : .foreignAddress
         case .create(let transport): environment.protocols.contains(transport) ? .permittedUse : .protocol
         }
@@ -36,6 +37,15 @@ struct ImageJudge {
     private func isSharedAnswer(_ packet: Incoming) -> Bool {
         packet.arrival == .thisHost && (packet.transport == .udp || !packet.opensFlow)
             && isShared(packet.source, packet.sourcePort, packet.transport)
+    }
+
+    private func takesGroups(_ transport: TransportProtocol) -> Bool {
+        environment.multicast && transport == .udp
+    }
+
+    private func isGroup(_ address: IPAddress, _ transport: TransportProtocol) throws -> Bool {
+        let owner = try image.owner(of: address)
+        return takesGroups(transport) && (owner == .multicast || owner == .broadcast)
     }
 
     private var hostReason: Reason { environment.host ? .host : .hostDenied }
@@ -75,8 +85,8 @@ struct ImageJudge {
         case .unassigned: return .unassigned
         case .host: return hostReason
         case .linkLocal: return environment.linkLocal ? .linkLocal : .linkLocalDenied
-        case .multicast: return .multicast
-        case .broadcast: return .broadcast
+        case .multicast: return takesGroups(attempt.transport) ? .group : .multicast
+        case .broadcast: return takesGroups(attempt.transport) ? .group : .broadcast
         case .remote:
             if try image.allows(environment.remoteOut, peer, attempt.transport, attempt.port) { return .remote }
             guard attempt.answersFlow else { return .remoteDenied }
@@ -93,7 +103,8 @@ struct ImageJudge {
         guard case .environment(let other, _) = owner else { return .unassigned }
         if other == environment.id { return .ownEnvironment }
         let port = attempt.destinationPort
-        if try image.permits(from: other, to: environment.id, at: attempt.destination, attempt.transport, port) {
+        let own = subject.addresses[attempt.destination.family] ?? attempt.destination
+        if try image.permits(from: other, to: environment.id, at: own, attempt.transport, port) {
             return .permit
         }
         let permitted = try image.permits(
@@ -117,7 +128,14 @@ struct ImageJudge {
 
     private func incoming(_ attempt: Incoming) throws -> Reason {
         let toLoopback = subject.loopback.contains(attempt.destination)
-        guard toLoopback || subject.addresses.contains(attempt.destination) else { return .notAddressed }
+        let toMany = !toLoopback && !subject.addresses.contains(attempt.destination)
+        if toMany {
+            guard try isGroup(attempt.destination, attempt.transport),
+                attempt.source.family == attempt.destination.family,
+                subject.addresses[attempt.source.family] != nil
+            else { return .notAddressed }
+            if subject.loopback.contains(attempt.source) { return .forged }
+        }
         guard environment.protocols.contains(attempt.transport) else { return .protocol }
         if toLoopback {
             if isOwnLoopback(attempt) { return .ownLoopback }
@@ -132,6 +150,9 @@ struct ImageJudge {
         case .environment, .unassigned:
             if case .interface(let index) = attempt.arrival, !image.interfaces.contains(index) { return .forged }
             let member = try member(owner, attempt, answers: answers)
+            if toMany, attempt.arrival == .thisHost, !attempt.senderOwnsSource {
+                return member.allows && !environment.host ? .hostDenied : member
+            }
             let accepts = isTCP && attempt.acceptsFlow
             guard attempt.arrival == .thisHost, !attempt.senderOwnsSource, attempt.transport != .ping else {
                 return member

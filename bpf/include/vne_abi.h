@@ -74,46 +74,48 @@ enum vne_reason {
 	VNE_REASON_SHARED = 7,
 	/** The application's own private loopback. */
 	VNE_REASON_OWN_LOOPBACK = 8,
+	/** A multicast group or a broadcast address, and the environment allows them. */
+	VNE_REASON_GROUP = 9,
 
 	/** No configuration, a half-made attachment, or no policy: deny. */
-	VNE_REASON_UNCONFIGURED = 9,
+	VNE_REASON_UNCONFIGURED = 10,
 	/** The socket lives in another network namespace than the instance. */
-	VNE_REASON_FOREIGN_NAMESPACE = 10,
+	VNE_REASON_FOREIGN_NAMESPACE = 11,
 	/** A protocol or family that these hooks do not cover. */
-	VNE_REASON_PROTOCOL = 11,
+	VNE_REASON_PROTOCOL = 12,
 	/** Bind to an address that is not the application's. */
-	VNE_REASON_FOREIGN_ADDRESS = 12,
+	VNE_REASON_FOREIGN_ADDRESS = 13,
 	/** The application address could not be forced as the source. */
-	VNE_REASON_SOURCE = 13,
+	VNE_REASON_SOURCE = 14,
 	/** A packet for an address that is not the application's. */
-	VNE_REASON_NOT_ADDRESSED = 14,
+	VNE_REASON_NOT_ADDRESSED = 15,
 	/** A family in which the application has no address. */
-	VNE_REASON_NO_FAMILY = 15,
+	VNE_REASON_NO_FAMILY = 16,
 	/** A packet that could not be parsed. */
-	VNE_REASON_MALFORMED = 16,
+	VNE_REASON_MALFORMED = 17,
 	/** A source that cannot come from where the packet came from. */
-	VNE_REASON_FORGED = 17,
+	VNE_REASON_FORGED = 18,
 	/** Loopback, and nothing of the application's own listens there. */
-	VNE_REASON_LOOPBACK = 18,
+	VNE_REASON_LOOPBACK = 19,
 
 	/** Another environment, and no permit covers it. */
-	VNE_REASON_OTHER_ENVIRONMENT = 19,
+	VNE_REASON_OTHER_ENVIRONMENT = 20,
 	/** Inside the address space, in no environment. */
-	VNE_REASON_UNASSIGNED = 20,
+	VNE_REASON_UNASSIGNED = 21,
 	/** The host, and the environment denies the host. */
-	VNE_REASON_HOST_DENIED = 21,
+	VNE_REASON_HOST_DENIED = 22,
 	/** The rest of the world, denied by the remote policy. */
-	VNE_REASON_REMOTE_DENIED = 22,
+	VNE_REASON_REMOTE_DENIED = 23,
 	/** A link-local peer, and the environment does not allow them. */
-	VNE_REASON_LINK_LOCAL_DENIED = 23,
-	/** A multicast group. */
-	VNE_REASON_MULTICAST = 24,
-	/** A broadcast address. */
-	VNE_REASON_BROADCAST = 25,
+	VNE_REASON_LINK_LOCAL_DENIED = 24,
+	/** A multicast group, and the environment does not allow them. */
+	VNE_REASON_MULTICAST = 25,
+	/** A broadcast address, and the environment does not allow groups. */
+	VNE_REASON_BROADCAST = 26,
 };
-#define VNE_REASON_FIRST_DENIAL 9
-#define VNE_REASON_FIRST_REACHABILITY 19
-#define VNE_REASONS 26
+#define VNE_REASON_FIRST_DENIAL 10
+#define VNE_REASON_FIRST_REACHABILITY 20
+#define VNE_REASONS 27
 
 /* ------------------------------------------------------------------ the policy image */
 
@@ -296,6 +298,8 @@ struct vne_environment {
 /** Egress is judged too. */
 #define VNE_ENVIRONMENT_STRICT 0x20u
 #define VNE_ENVIRONMENT_ONE_PREFIX6 0x40u
+/** Datagrams to and from multicast groups and broadcast addresses are judged; without it they are denied. */
+#define VNE_ENVIRONMENT_MULTICAST 0x100u
 
 #define VNE_PROTOCOL_TCP 0x1u
 #define VNE_PROTOCOL_UDP 0x2u
@@ -399,11 +403,13 @@ struct vne_counters {
 };
 
 /**
- * Handshakes that applications of this host let in a moment ago: value of the array map `handshake`, found by a hash of
- * the connection. A SYN-ACK over loopback is believed if the application that it comes from let the SYN in.
+ * What the hooks of an application saw a moment ago: value of the array map `handshake`, found by a hash of the ends. A
+ * SYN-ACK over loopback is believed if the application that it comes from let the SYN in, a datagram to a group if the
+ * application sent it.
  */
 struct vne_handshake {
 	struct vne_address client;
+	/** Or the group. */
 	struct vne_address server;
 	/** Client's port << 16 | server's port. */
 	__u32 ports;
@@ -411,7 +417,7 @@ struct vne_handshake {
 	__u32 time;
 };
 #define VNE_HANDSHAKES 4096
-/** How long a SYN vouches for its SYN-ACK, in the unit of flow stamps. */
+/** How long a SYN vouches for its SYN-ACK, and a call for its datagram, in the unit of flow stamps. */
 #define VNE_HANDSHAKE_TIMEOUT 64u
 
 /** Who owns an application address on this host: value of the hash map `owner` (key: struct vne_address). */

@@ -48,7 +48,7 @@ int vne_decide(struct __sk_buff *skb)
 	if (question.direction == VNE_TEST_LEAVING)
 		return vne_decide_leaving(&judge, &question.attempt, question.local);
 	reason = vne_decide_arriving(&judge, &question.attempt, question.local);
-	if (question.foreign_sender && vne_sender_matters(&judge, &question.attempt, reason))
+	if (question.foreign_sender && vne_sender_matters(&judge, &question.attempt, reason, question.local))
 		return vne_foreign_sender_reason(&judge, &question.attempt, reason, question.local);
 	return reason;
 }

@@ -28,6 +28,7 @@ EMPTY("cgroup/getpeername6", peer6, struct bpf_sock_addr)
 EMPTY("cgroup/recvmsg4", receive4, struct bpf_sock_addr)
 EMPTY("cgroup/recvmsg6", receive6, struct bpf_sock_addr)
 EMPTY("cgroup/dev", device, struct bpf_cgroup_dev_ctx)
+EMPTY("cgroup/setsockopt", option, struct bpf_sockopt)
 EMPTY("cgroup_skb/ingress", ingress, struct __sk_buff)
 
 char LICENSE[] SEC("license") = "Dual BSD/GPL";
