@@ -12,8 +12,7 @@ extension Agent {
     public func status(of selector: String) throws(AgentError) -> ApplicationStatus {
         let policy = try publishedPolicy()?.policy
         return try countedStatus(
-            of: try application(selector, among: try asking { try dataplane.applications() }), policy: policy,
-            holdings: visibleHoldings())
+            of: try application(selector, among: try asking { try dataplane.applications() }), policy: policy)
     }
 
     /// The instance: its policy, its applications with their counters, and what is not as it should be.
@@ -24,8 +23,7 @@ extension Agent {
         let holdings = attached.isEmpty ? Holdings(unheld: [:]) : visibleHoldings()
         var applications: [ApplicationStatus] = []
         for application in attached {
-            applications.append(
-                try countedStatus(of: application, policy: published?.policy, holdings: holdings))
+            applications.append(try countedStatus(of: application, policy: published?.policy))
         }
         var problems: [String] = []
         let addresses = try asking { try host.interfaceAddresses() }
@@ -82,10 +80,10 @@ extension Agent {
     }
 
     private func countedStatus(
-        of application: AttachedApplication, policy: Policy?, holdings: Holdings
+        of application: AttachedApplication, policy: Policy?
     ) throws(AgentError) -> ApplicationStatus {
         var status = status(of: application, policy: policy)
-        status.protections = holdings.statuses(confined: application.confined)
+        status.protections = visibleHoldings(of: application).statuses(confined: application.confined)
         let counters = try asking { try dataplane.counters(of: application) }
         let counts = Hook.allCases.flatMap { hook in
             Reason.allCases.compactMap { reason in

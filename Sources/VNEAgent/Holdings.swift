@@ -61,7 +61,7 @@ struct Holdings {
 extension Agent {
     /// What the kernel holds here.
     func holdings() throws(AgentError) -> Holdings {
-        var unheld = try asking { try dataplane.unheldProtections() }
+        var unheld = try asking { try dataplane.unheldProtections(of: nil) }
         unheld[.closing] = try asking { try host.obstacleToClosing() }
         return Holdings(unheld: unheld)
     }

@@ -37,11 +37,11 @@ extension Agent {
             protections: visibleHoldings().statuses(confined: false))
     }
 
-    /// As ``holdings()``, but what cannot be asked is unseen.
-    func visibleHoldings() -> Holdings {
+    /// What holds for one application, or for any; what cannot be asked is unseen.
+    func visibleHoldings(of application: AttachedApplication? = nil) -> Holdings {
         var holdings = Holdings(unheld: [:])
         do throws(AgentError) {
-            holdings.unheld = try asking { try dataplane.unheldProtections() }
+            holdings.unheld = try asking { try dataplane.unheldProtections(of: application) }
         } catch {
             for protection in Protection.allCases where protection != .closing {
                 holdings.unseen[protection] = error.message

@@ -16,7 +16,7 @@ public struct UnloadedInstance: Dataplane {
     }
 
     /// What the kernel would not let hooks hold.
-    public func unheldProtections() throws -> [Protection: String] { try probe() }
+    public func unheldProtections(of application: AttachedApplication?) throws -> [Protection: String] { try probe() }
 
     /// Nothing is published.
     public func publishedPolicy() -> PublishedPolicy? { nil }

@@ -157,8 +157,11 @@ struct FakeDataplane: Dataplane {
         try step("flows") { world.recorded[application.cgroupID] ?? [] }
     }
 
-    func unheldProtections() throws -> [Protection: String] {
-        try step("unheldProtections") { world.unheld }
+    func unheldProtections(of application: AttachedApplication?) throws -> [Protection: String] {
+        try step("unheldProtections") {
+            guard application?.addresses.families.count == 1 else { return world.unheld }
+            return world.unheld.merging([.dualStack: "of no use"]) { kernels, _ in kernels }
+        }
     }
 
     func update(_ application: AttachedApplication) throws {

@@ -230,13 +230,14 @@ import VNEAgent
         let prepared = try world.agent.prepare(request("held", confined: true))
         let web = try world.agent.status(of: "web")
         #expect(!web.confined)
-        #expect(web.protections?.filter { $0.held == true }.map(\.protection) == [.dualStack, .closing])
+        #expect(web.protections?.filter { $0.held == true }.map(\.protection) == [.closing])
+        #expect(web.protections?.first { $0.protection == .dualStack }?.reason == "of no use")
         let confined = try world.agent.status(of: "true")
         #expect(confined.confined)
         #expect(
             confined.protections?.filter { $0.held == true }.map { "\($0.protection) by \($0.by ?? "")" } == [
                 "families by exec --confine", "bpf by exec --confine", "netlink by exec --confine",
-                "dualStack by tcx/ingress", "closing by SOCK_DESTROY",
+                "closing by SOCK_DESTROY",
             ])
         #expect(confined.description.contains("membership  no    -               -               no hook for it"))
         #expect(try world.agent.list().allSatisfy { $0.protections == nil })
