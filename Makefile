@@ -9,6 +9,8 @@ SWIFT     ?= swift
 FILTER    ?=
 # and test-kernels the suites: make test-kernels SUITES="test_isolation test_packets"
 SUITES    ?=
+# bench against another build: make bench AGAINST=/tmp/old/bin/vne-agent
+AGAINST   ?=
 # How long to fuzz, all targets together
 FUZZ_SECONDS ?= 60
 MULTIARCH := $(shell gcc -print-multiarch 2>/dev/null || echo x86_64-linux-gnu)
@@ -99,7 +101,7 @@ test-kernels: packages-kernels build ## end-to-end tests on Debian 12's stock ke
 
 bench: packages-test build ## paired measurements (root)
 	@./packaging/need-root bench
-	python3 bench/bench.py
+	python3 bench/bench.py $(if $(AGAINST),--against $(AGAINST))
 
 fuzz: packages-test bpf ## fuzz the readers of files, maps and the kernel's answers for FUZZ_SECONDS
 	VNE_LIBFUZZER=$(LIBFUZZER) $(SWIFT) build --scratch-path $(FUZZ_BUILD) -c release --sanitize address \

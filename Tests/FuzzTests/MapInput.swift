@@ -57,6 +57,7 @@ struct MapInput {
     }
 
     private func check(_ counters: VerdictCounters) {
+        _ = (counters.allowed, counters.denied)
         for hook in Hook.allCases {
             for reason in Reason.allCases { _ = counters.verdicts[hook]?[reason].map { "\($0)" } }
         }
