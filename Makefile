@@ -16,7 +16,7 @@ FUZZ_SECONDS ?= 60
 MULTIARCH := $(shell gcc -print-multiarch 2>/dev/null || echo x86_64-linux-gnu)
 
 BPF_OUTPUT  := bpf/.output
-BPF_PARTS   := maps outgoing incoming create bind connect send name ingress egress device option steer
+BPF_PARTS   := maps outgoing incoming create bind connect send name ingress egress device option steer guard lsm lsm_unix unix
 BPF_OBJECT  := $(BPF_OUTPUT)/vne.bpf.o
 BPF_TEST    := $(BPF_OUTPUT)/decision_test.bpf.o
 BPF_EMPTY   := $(BPF_OUTPUT)/empty.bpf.o
@@ -29,7 +29,7 @@ FUZZ_BUILD  := .build/fuzz
 
 BUILD_PACKAGES := libbpf-dev libelf-dev zlib1g-dev libyaml-dev linux-libc-dev bpftool pkg-config
 TEST_PACKAGES  := $(BUILD_PACKAGES) nginx-light redis-server redis-tools curl netcat-openbsd strace iproute2 python3 clang-format-14 \
-	libpython3.11-testsuite bind9-dnsutils dnsmasq-base iputils-ping openssh-server openssh-client caddy
+	libpython3.11-testsuite bind9-dnsutils dnsmasq-base iputils-ping openssh-server openssh-client caddy nftables
 KERNELS_PACKAGES := qemu-system-x86 mmdebstrap cpio kmod
 DEMO_PACKAGES  := $(BUILD_PACKAGES) nginx-light redis-server redis-tools curl iproute2 python3
 

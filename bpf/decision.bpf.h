@@ -438,10 +438,26 @@ static __always_inline int vne_sender_matters(const struct vne_judge *judge, con
 	return allowed != host;
 }
 
-/* The decision about a packet whose sender does not have the address that it claims, and that was judged `reason`. */
-static __always_inline int vne_foreign_sender_reason(const struct vne_judge *judge, const struct vne_attempt *attempt,
-						     int reason, struct vne_address destination)
+/* Whose the socket is that sent a packet of this host. */
+enum vne_sender {
+	/* The application's that has the packet's source. */
+	VNE_SENDER_OWNER,
+	/* Another one's, though it is bound to just that address. */
+	VNE_SENDER_OTHER,
+	/* None was found, or one that only shares the port. */
+	VNE_SENDER_UNKNOWN,
+};
+
+/*
+ * The decision about a packet that was judged `reason` by its source, once it is known who sent it. What is allowed
+ * needs its owner. A denial is lifted only for a sender that is known to be somebody else: an application whose socket
+ * can't be found, as it is connected elsewhere or behind a NAT rule, is not the host.
+ */
+static __always_inline int vne_reason_by_sender(const struct vne_judge *judge, const struct vne_attempt *attempt,
+						int reason, struct vne_address destination, enum vne_sender sender)
 {
+	if (sender == VNE_SENDER_OWNER || (sender == VNE_SENDER_UNKNOWN && reason >= VNE_REASON_FIRST_DENIAL))
+		return reason;
 	if (reason == VNE_REASON_OWN_LOOPBACK)
 		return vne_is_own_loopback(judge->application, destination) ? VNE_REASON_LOOPBACK : VNE_REASON_FORGED;
 	return attempt->protocol == VNE_TCP && attempt->flags & VNE_ATTEMPT_ACCEPTS ? VNE_REASON_FORGED

@@ -41,13 +41,14 @@ static __always_inline void vne_attempt_fill(struct __sk_buff *skb, const struct
 	}
 }
 
-/* Whether the application that has the packet's source just did what the packet follows from. */
-static __always_inline int vne_is_vouched_for(const struct vne_packet *packet, const struct vne_attempt *attempt)
+/* Whether the application that has the packet's source just did what the packet follows from: let a SYN in, or sent. */
+static __always_inline int vne_is_vouched_for(const struct vne_attachment *application, const struct vne_packet *packet,
+					      const struct vne_attempt *attempt)
 {
 	if (attempt->flags & VNE_ATTEMPT_ACCEPTS)
 		return vne_handshake_is_recent(packet->destination, packet->source,
 					       (__u32)packet->destination_port << 16 | packet->source_port);
-	return packet->protocol == VNE_UDP &&
+	return packet->protocol == VNE_UDP && !vne_is_own(application, packet->destination) &&
 	       vne_handshake_is_recent(packet->source, packet->destination,
 				       (__u32)packet->source_port << 16 | packet->destination_port);
 }
@@ -60,9 +61,10 @@ static __always_inline int vne_decide_packet(struct __sk_buff *skb, struct vne_j
 
 	vne_attempt_fill(skb, packet, attempt);
 	reason = vne_decide_arriving(judge, attempt, packet->destination);
-	if (vne_sender_matters(judge, attempt, reason, packet->destination) && !vne_is_vouched_for(packet, attempt) &&
-	    !vne_sender_owns_source(skb, packet, judge->application))
-		reason = vne_foreign_sender_reason(judge, attempt, reason, packet->destination);
+	if (vne_sender_matters(judge, attempt, reason, packet->destination) &&
+	    !vne_is_vouched_for(judge->application, packet, attempt))
+		reason = vne_reason_by_sender(judge, attempt, reason, packet->destination,
+					      vne_sender_of(skb, packet, judge->application));
 	if (reason < VNE_REASON_FIRST_DENIAL && packet->protocol == VNE_TCP && vne_packet_opens(packet) &&
 	    attempt->interface == VNE_LOOPBACK_INTERFACE)
 		vne_handshake_record(packet->source, packet->destination,

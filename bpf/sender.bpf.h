@@ -49,14 +49,23 @@ static __always_inline struct bpf_sock *vne_dual_sender(struct __sk_buff *skb, c
 	return sender;
 }
 
-/* Whether the socket that sent the packet belongs to the application that has the packet's source address. */
-static __noinline int vne_sender_owns_source(struct __sk_buff *skb, const struct vne_packet *packet,
-					     const struct vne_attachment *application)
+/* Whether a socket is bound to just this address. */
+static __always_inline int vne_sender_is_at(const struct bpf_sock *sender, struct vne_address source)
+{
+	if (vne_is_ipv4(source))
+		return sender->src_ip4 == bpf_htonl(source.low);
+	return vne_is_same(vne_address6(sender->src_ip6[0], sender->src_ip6[1], sender->src_ip6[2], sender->src_ip6[3]),
+			   source);
+}
+
+/* Whose the socket is that sent the packet: enum vne_sender. */
+static __noinline int vne_sender_of(struct __sk_buff *skb, const struct vne_packet *packet,
+				    const struct vne_attachment *application)
 {
 	__u32 level = application->level, address4 = application->address4;
 	__u64 cgroup = application->cgroup;
 	struct bpf_sock *sender;
-	int same;
+	int whose;
 
 	if (!vne_is_own(application, packet->source)) {
 		/* Kernel 6.1 takes no key out of the memory that a global function is given, so it goes by the stack.
@@ -64,11 +73,9 @@ static __noinline int vne_sender_owns_source(struct __sk_buff *skb, const struct
 		struct vne_address source = packet->source;
 		const struct vne_owner *owns = bpf_map_lookup_elem(&owner, &source);
 
-		if (!owns)
-			return 0;
-		cgroup = owns->cgroup;
-		level = owns->level;
-		address4 = owns->address4;
+		cgroup = owns ? owns->cgroup : 0;
+		level = owns ? owns->level : 0;
+		address4 = owns ? owns->address4 : 0;
 	}
 	sender = vne_sender(skb, packet, packet->source);
 	/* A datagram to loopback has a loopback source though its socket is a wildcard's, on the application address.
@@ -78,10 +85,13 @@ static __noinline int vne_sender_owns_source(struct __sk_buff *skb, const struct
 	if (!sender && packet->protocol == VNE_UDP && !vne_is_ipv4(packet->source) && address4)
 		sender = vne_dual_sender(skb, packet, address4);
 	if (!sender)
-		return 0;
-	same = cgroup && bpf_sk_ancestor_cgroup_id(sender, level) == cgroup;
+		return VNE_SENDER_UNKNOWN;
+	if (cgroup && bpf_sk_ancestor_cgroup_id(sender, level) == cgroup)
+		whose = VNE_SENDER_OWNER;
+	else
+		whose = vne_sender_is_at(sender, packet->source) ? VNE_SENDER_OTHER : VNE_SENDER_UNKNOWN;
 	bpf_sk_release(sender);
-	return same;
+	return whose;
 }
 
 #endif

@@ -187,7 +187,7 @@ private struct Decision {
             subject.loopback.contains(packet.source)
             || packet.source == subject.addresses[packet.destination.family]
         return packet.arrival == .thisHost && isOwnSource
-            && (packet.senderOwnsSource || isLater || packet.transport == .ping)
+            && (packet.sender == .owner || isLater || packet.transport == .ping)
     }
 
     /// From a source in the address space, taken for the application that has it.
@@ -200,8 +200,10 @@ private struct Decision {
     /// judgements agree, the one about the address stands. A later segment of TCP belongs to a handshake that was judged,
     /// so its sender can only lift a denial, and an echo reply comes from the kernel.
     private func judgedBySender(_ packet: Incoming, member: Finding) -> Finding {
-        guard packet.arrival == .thisHost, !packet.senderOwnsSource, packet.transport != .ping else { return member }
+        guard packet.arrival == .thisHost, packet.sender != .owner, packet.transport != .ping else { return member }
         let allowed = member.reason.allows
+        // An application whose socket can't be found, as it is connected elsewhere or behind a NAT rule, is not the host.
+        guard allowed || packet.sender == .other else { return member }
         if packet.transport == .tcp, packet.acceptsFlow {
             // A daemon of the host never answers on an application address.
             return allowed ? Finding(.forged) : member
@@ -212,7 +214,7 @@ private struct Decision {
 
     /// The same of a group's datagram, whose sender may not be found: what its address denies is denied.
     private func judgedBySender(toGroup packet: Incoming, member: Finding) -> Finding {
-        let isKnown = packet.arrival != .thisHost || packet.senderOwnsSource
+        let isKnown = packet.arrival != .thisHost || packet.sender == .owner
         return isKnown || !member.reason.allows || environment.host ? member : judgedAsHost
     }
 

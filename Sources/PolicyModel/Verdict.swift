@@ -23,6 +23,9 @@ public enum Reason: String, CaseIterable, Hashable, Sendable {
     case forged = "forged"
     case loopback = "loopback"
 
+    case membership = "membership"
+    case administration = "administration"
+
     case otherEnvironment = "other-environment"
     case unassigned = "unassigned"
     case hostDenied = "host-denied"
@@ -30,6 +33,7 @@ public enum Reason: String, CaseIterable, Hashable, Sendable {
     case linkLocalDenied = "link-local-denied"
     case multicast = "multicast"
     case broadcast = "broadcast"
+    case unix = "unix"
 
     /// Whether it allows.
     public var allows: Bool {
@@ -44,7 +48,9 @@ public enum Reason: String, CaseIterable, Hashable, Sendable {
     /// Whether audit mode lifts it: a denial of reachability.
     public var isReachability: Bool {
         switch self {
-        case .otherEnvironment, .unassigned, .hostDenied, .remoteDenied, .linkLocalDenied, .multicast, .broadcast: true
+        case .otherEnvironment, .unassigned, .hostDenied, .remoteDenied, .linkLocalDenied, .multicast, .broadcast,
+            .unix:
+            true
         default: false
         }
     }
@@ -184,9 +190,18 @@ public struct Incoming: Hashable, Sendable {
     public var opensFlow: Bool
     /// UDP and ping: whether the flow was let out (a live flow entry, or a socket connected to the source).
     public var answersFlow: Bool
-    /// For a source in the address space or of the own loopback that arrives from this host: whether the sending socket
-    /// belongs to the application that has this address. Only looked at in handshakes (SYN, SYN-ACK) and datagrams.
-    public var senderOwnsSource: Bool
+    /// Whose a socket that sent a packet is.
+    public enum Sender: CaseIterable, Hashable, Sendable {
+        /// The application's that has the packet's source.
+        case owner
+        /// Another one's, though it is bound to just that address.
+        case other
+        /// None is found, or one that only shares the port.
+        case unknown
+    }
+    /// For a source in the address space or of the own loopback that arrives from this host. Only looked at in handshakes
+    /// (SYN, SYN-ACK) and datagrams.
+    public var sender: Sender
     /// TCP: a SYN-ACK.
     public var acceptsFlow: Bool
 
@@ -194,7 +209,7 @@ public struct Incoming: Hashable, Sendable {
     public init(
         _ transport: TransportProtocol, from source: IPAddress, port sourcePort: UInt16,
         to destination: IPAddress, port destinationPort: UInt16, arrival: Arrival, opensFlow: Bool = true,
-        answersFlow: Bool = false, senderOwnsSource: Bool = true, acceptsFlow: Bool = false
+        answersFlow: Bool = false, sender: Sender = .owner, acceptsFlow: Bool = false
     ) {
         self.transport = transport
         self.source = source
@@ -204,7 +219,7 @@ public struct Incoming: Hashable, Sendable {
         self.arrival = arrival
         self.opensFlow = opensFlow
         self.answersFlow = answersFlow
-        self.senderOwnsSource = senderOwnsSource
+        self.sender = sender
         self.acceptsFlow = acceptsFlow
     }
 }

@@ -105,7 +105,7 @@ struct FlowJudge {
             Attempt.incoming(
                 Incoming(
                     .tcp, from: remote, port: socket.remotePort, to: local, port: socket.localPort, arrival: arrival,
-                    senderOwnsSource: isMember))
+                    sender: isMember ? .owner : .other))
         }
         let verdicts = attempts.map { index.verdict($0, by: subject, on: view) }
         let incoming = verdicts.first(where: \.allowed) ?? verdicts.first ?? Verdict(allowed: false, reason: .forged)

@@ -193,7 +193,12 @@ struct DecisionComparison {
         question.local = incoming.destination.layout
         question.localPort = incoming.transport == .ping ? random.number(in: 1..<65535) : incoming.destinationPort
         question.transport = UInt32(incoming.transport.number)
-        question.foreignSender = incoming.senderOwnsSource ? 0 : 1
+        question.sender =
+            switch incoming.sender {
+            case .owner: 0
+            case .other: 1
+            case .unknown: 2
+            }
         switch incoming.arrival {
         case .thisHost: question.interface = 1
         case .interface(let index): question.interface = index

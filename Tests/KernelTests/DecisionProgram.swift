@@ -98,7 +98,7 @@ final class DecisionProgram {
         var local = vne_address()
         var direction = Self.call
         var application: UInt32 = 0
-        var foreignSender: UInt32 = 0
+        var sender: UInt32 = 0
         var reserved: UInt32 = 0
 
         static let answers: UInt32 = 1

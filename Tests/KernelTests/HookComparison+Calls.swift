@@ -125,7 +125,7 @@ extension HookComparison {
                 .incoming(
                     Incoming(
                         .tcp, from: client.end.address, port: client.end.port, to: server.end.address,
-                        port: server.end.port, arrival: .thisHost, opensFlow: opens, senderOwnsSource: owned)),
+                        port: server.end.port, arrival: .thisHost, opensFlow: opens, sender: owned ? .owner : .unknown)),
                 by: server.member)
         }
         let opening = toServer(opens: true)
@@ -312,7 +312,8 @@ extension HookComparison {
             .incoming(
                 Incoming(
                     .udp, from: source.address, port: source.port, to: destination.address, port: destination.port,
-                    arrival: .thisHost, answersFlow: isAnswer, senderOwnsSource: isFound)), by: receiver.member)
+                    arrival: .thisHost, answersFlow: isAnswer, sender: isFound ? .owner : .unknown)),
+            by: receiver.member)
         let change = try change(of: receiver.member, since: before, packets: 1)
         try expect(arriving, .ingress, in: change, of: "\(attempt), at the receiver")
         ledgers[receiver.member].record(flow, incoming: true, reason: arriving.reason)

@@ -161,8 +161,7 @@ extension HookComparison {
 
     /// Sends one with the source that it says, whoever has that.
     private mutating func send(_ packet: Packet) throws -> Tried? {
-        let owns = senderOwns(packet)
-        guard let incoming = incoming(packet, senderOwnsSource: owns) else { return nil }
+        guard let incoming = incoming(packet, sender: senderOwns(packet) ? .owner : .unknown) else { return nil }
         if packet.accepts {
             let handshake = Handshake(
                 client: packet.destination, clientPort: packet.destinationPort, server: packet.source,
@@ -217,7 +216,7 @@ extension HookComparison {
             destination: destination,
             destinationPort: isToLoopback ? HookWorld.loopbackPort : random.pick(HookWorld.ports), onWire: false,
             receiver: receiver)
-        guard let incoming = incoming(packet, senderOwnsSource: false) else { return nil }
+        guard let incoming = incoming(packet, sender: .other) else { return nil }
         let verdict = verdict(.incoming(incoming), by: receiver)
         let before = try watch(receiver)
         try world.host.demand(
@@ -229,7 +228,7 @@ extension HookComparison {
     }
 
     /// The packet as the model sees it; nil where it can't be told whether it answers a flow.
-    private func incoming(_ packet: Packet, senderOwnsSource: Bool) -> Incoming? {
+    private func incoming(_ packet: Packet, sender: Incoming.Sender) -> Incoming? {
         let key = flowKey(packet)
         guard let recorded = ledgers[packet.receiver].holds(key, incoming: false) else { return nil }
         let isTCP = packet.transport == .tcp
@@ -238,7 +237,7 @@ extension HookComparison {
             port: packet.transport == .ping ? 0 : packet.destinationPort,
             arrival: packet.onWire ? .interface(world.wire) : .thisHost, opensFlow: packet.opens,
             answersFlow: !isTCP && (recorded || connected[packet.receiver].contains(key)),
-            senderOwnsSource: senderOwnsSource, acceptsFlow: packet.accepts)
+            sender: sender, acceptsFlow: packet.accepts)
     }
 
     private func flowKey(_ packet: Packet) -> FlowKey {
@@ -266,7 +265,7 @@ extension HookComparison {
                 ? (packet.destinationPort, packet.sourcePort) : (packet.sourcePort, packet.destinationPort)
             return Incoming(
                 .tcp, from: from, port: port, to: to, port: toPort, arrival: .thisHost, opensFlow: false,
-                senderOwnsSource: owned, acceptsFlow: accepts)
+                sender: owned ? .owner : .unknown, acceptsFlow: accepts)
         }
         let subject = world.members[packet.receiver].subject
         // A reset by the kernel itself has no sender that could be found.

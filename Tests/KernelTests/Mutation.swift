@@ -148,8 +148,12 @@ struct Mutation: CustomStringConvertible, Sendable {
             "vne_in_own_prefix(judge, packet->source) && skb->ifindex"),
         Mutation(
             "whoever sends with an application address is that application", in: "incoming.bpf.c",
-            "!vne_sender_owns_source(skb, packet, judge->application)",
-            "vne_sender_owns_source(skb, packet, judge->application) < 0"),
+            "vne_sender_of(skb, packet, judge->application)",
+            "vne_sender_of(skb, packet, judge->application) < 0"),
+        Mutation(
+            "a sender that can't be found is the host", in: "decision.bpf.h",
+            "(sender == VNE_SENDER_UNKNOWN && reason >= VNE_REASON_FIRST_DENIAL)",
+            "(sender == VNE_SENDER_UNKNOWN && reason < VNE_REASON_FIRST_DENIAL)"),
         Mutation(
             "an IPv4 address is taken in its IPv6 form on the wire", in: "packet.bpf.h",
             "if (vne_is_ipv4(packet->source) || vne_is_ipv4(packet->destination))",

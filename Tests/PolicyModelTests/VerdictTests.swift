@@ -101,12 +101,12 @@ import Testing
     static func into(
         _ transport: TransportProtocol, _ from: String, _ port: UInt16, to: String = "10.10.2.1", at local: UInt16 = 80,
         on arrival: Incoming.Arrival = .thisHost, opens: Bool = true, answers: Bool = false, owns: Bool = true,
-        accepts: Bool = false
+        isFound: Bool = true, accepts: Bool = false
     ) -> Attempt {
         .incoming(
             Incoming(
                 transport, from: ip(from), port: port, to: ip(to), port: local, arrival: arrival, opensFlow: opens,
-                answersFlow: answers, senderOwnsSource: owns, acceptsFlow: accepts))
+                answersFlow: answers, sender: owns ? .owner : isFound ? .other : .unknown, acceptsFlow: accepts))
     }
 
     static let wire = Incoming.Arrival.interface(2)
@@ -350,6 +350,14 @@ import Testing
         Case("a host process with another environment's", web, into(.tcp, "10.10.3.9", 5, owns: false), .host),
         Case(
             "judged as the host, denied", db, into(.tcp, "10.10.3.9", 5, to: "10.10.3.1", owns: false), .hostDenied),
+        Case(
+            "whose socket is not found", web, into(.tcp, "10.10.3.9", 5, owns: false, isFound: false), .otherEnvironment
+        ),
+        Case("nor in a datagram", web, into(.udp, "10.10.9.9", 5, owns: false, isFound: false), .unassigned),
+        Case(
+            "what is allowed wants its owner", db,
+            into(.udp, "10.10.3.9", 5, to: "10.10.3.1", owns: false, isFound: false),
+            .hostDenied),
         Case("with an unassigned one", web, into(.udp, "10.10.9.9", 5, owns: false), .host),
         Case("a datagram of it", web, into(.udp, "10.10.3.9", 5, owns: false), .host),
         Case(

@@ -124,8 +124,8 @@ public struct ImageJudge {
         else { return false }
         switch attempt.transport {
         case .ping: return true
-        case .udp: return attempt.senderOwnsSource
-        case .tcp: return attempt.senderOwnsSource || !attempt.opensFlow && !attempt.acceptsFlow
+        case .udp: return attempt.sender == .owner
+        case .tcp: return attempt.sender == .owner || !attempt.opensFlow && !attempt.acceptsFlow
         }
     }
 
@@ -153,13 +153,14 @@ public struct ImageJudge {
         case .environment, .unassigned:
             if case .interface(let index) = attempt.arrival, !image.interfaces.contains(index) { return .forged }
             let member = try member(owner, attempt, answers: answers)
-            if toMany, attempt.arrival == .thisHost, !attempt.senderOwnsSource {
+            if toMany, attempt.arrival == .thisHost, attempt.sender != .owner {
                 return member.allows && !environment.host ? .hostDenied : member
             }
             let accepts = isTCP && attempt.acceptsFlow
-            guard attempt.arrival == .thisHost, !attempt.senderOwnsSource, attempt.transport != .ping else {
+            guard attempt.arrival == .thisHost, attempt.sender != .owner, attempt.transport != .ping else {
                 return member
             }
+            guard member.allows || attempt.sender == .other else { return member }
             if accepts { return member.allows ? .forged : member }
             if isTCP, !attempt.opensFlow, member.allows { return member }
             return member.allows == hostReason.allows ? member : hostReason

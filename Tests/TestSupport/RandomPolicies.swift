@@ -276,6 +276,7 @@ public struct RandomPolicies: Sendable {
         return Incoming(
             transport, from: source, port: port, to: destination, port: localPort,
             arrival: coin() ? .thisHost : .interface(pick([7, 8, 900])), opensFlow: opens,
-            answersFlow: transport != .tcp && coin(), senderOwnsSource: coin(0.6), acceptsFlow: !opens && coin(0.4))
+            answersFlow: transport != .tcp && coin(), sender: coin(0.5) ? .owner : pick([.other, .unknown]),
+            acceptsFlow: !opens && coin(0.4))
     }
 }

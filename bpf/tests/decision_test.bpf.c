@@ -15,8 +15,8 @@ struct vne_test_question {
 	__u32 direction;
 	/* Index of the asking application in `asking`. */
 	__u32 application;
-	/* The sender does not have the address that it claims. */
-	__u32 foreign_sender;
+	/* enum vne_sender: whose the sender's socket is. */
+	__u32 sender;
 	__u32 reserved;
 };
 #define VNE_TEST_CALL 0
@@ -48,7 +48,7 @@ int vne_decide(struct __sk_buff *skb)
 	if (question.direction == VNE_TEST_LEAVING)
 		return vne_decide_leaving(&judge, &question.attempt, question.local);
 	reason = vne_decide_arriving(&judge, &question.attempt, question.local);
-	if (question.foreign_sender && vne_sender_matters(&judge, &question.attempt, reason, question.local))
-		return vne_foreign_sender_reason(&judge, &question.attempt, reason, question.local);
+	if (vne_sender_matters(&judge, &question.attempt, reason, question.local))
+		return vne_reason_by_sender(&judge, &question.attempt, reason, question.local, question.sender);
 	return reason;
 }
