@@ -23,7 +23,8 @@ BPF_EMPTY   := $(BPF_OUTPUT)/empty.bpf.o
 BPF_CFLAGS  := -g -O2 -mcpu=v3 -fno-jump-tables -target bpf -Wall -Wextra -Werror -Ibpf/include -Ibpf -idirafter /usr/include/$(MULTIARCH)
 # Nothing dynamic: the agent starts in two milliseconds and runs on a host without Swift.
 RELEASE     := -c release -Xswiftc -static-executable -Xlinker -lelf -Xlinker -lz
-# libFuzzer without a main function, as the toolchain has it; Package.swift links it. GNU's linkers do not know AddressSanitizer.
+# libFuzzer without a main function, as the toolchain has it; Package.swift links it, with lld, as gold fails on
+# AddressSanitizer's runtime.
 LIBFUZZER    = $(firstword $(wildcard $(dir $(realpath $(shell command -v $(SWIFT))))../lib/clang/*/lib/*/libclang_rt.fuzzer_no_main*.a))
 FUZZ_BUILD  := .build/fuzz
 
@@ -104,6 +105,7 @@ bench: packages-test build ## paired measurements (root)
 	python3 bench/bench.py $(if $(AGAINST),--against $(AGAINST))
 
 fuzz: packages-test bpf ## fuzz the readers of files, maps and the kernel's answers for FUZZ_SECONDS
+	$(if $(LIBFUZZER),,$(error this Swift toolchain has no libFuzzer))
 	VNE_LIBFUZZER=$(LIBFUZZER) $(SWIFT) build --scratch-path $(FUZZ_BUILD) -c release --sanitize address \
 		-Xswiftc -enable-testing -Xswiftc -use-ld=lld --product vne-fuzz
 	FUZZ_SECONDS=$(FUZZ_SECONDS) fuzz/run $(FUZZ_BUILD)/release/vne-fuzz .build/fuzzed
