@@ -9,6 +9,8 @@ SWIFT     ?= swift
 FILTER    ?=
 # and test-kernels the suites: make test-kernels SUITES="test_isolation test_packets"
 SUITES    ?=
+# bench against another build: make bench AGAINST=/tmp/old/bin/vne-agent
+AGAINST   ?=
 # How long to fuzz, all targets together
 FUZZ_SECONDS ?= 60
 MULTIARCH := $(shell gcc -print-multiarch 2>/dev/null || echo x86_64-linux-gnu)
@@ -21,7 +23,8 @@ BPF_EMPTY   := $(BPF_OUTPUT)/empty.bpf.o
 BPF_CFLAGS  := -g -O2 -mcpu=v3 -fno-jump-tables -target bpf -Wall -Wextra -Werror -Ibpf/include -Ibpf -idirafter /usr/include/$(MULTIARCH)
 # Nothing dynamic: the agent starts in two milliseconds and runs on a host without Swift.
 RELEASE     := -c release -Xswiftc -static-executable -Xlinker -lelf -Xlinker -lz
-# libFuzzer without a main function, as the toolchain has it; Package.swift links it. GNU's linkers do not know AddressSanitizer.
+# libFuzzer without a main function, as the toolchain has it; Package.swift links it, with lld, as gold fails on
+# AddressSanitizer's runtime.
 LIBFUZZER    = $(firstword $(wildcard $(dir $(realpath $(shell command -v $(SWIFT))))../lib/clang/*/lib/*/libclang_rt.fuzzer_no_main*.a))
 FUZZ_BUILD  := .build/fuzz
 
@@ -99,9 +102,10 @@ test-kernels: packages-kernels build ## end-to-end tests on Debian 12's stock ke
 
 bench: packages-test build ## paired measurements (root)
 	@./packaging/need-root bench
-	python3 bench/bench.py
+	python3 bench/bench.py $(if $(AGAINST),--against $(AGAINST))
 
 fuzz: packages-test bpf ## fuzz the readers of files, maps and the kernel's answers for FUZZ_SECONDS
+	$(if $(LIBFUZZER),,$(error this Swift toolchain has no libFuzzer))
 	VNE_LIBFUZZER=$(LIBFUZZER) $(SWIFT) build --scratch-path $(FUZZ_BUILD) -c release --sanitize address \
 		-Xswiftc -enable-testing -Xswiftc -use-ld=lld --product vne-fuzz
 	FUZZ_SECONDS=$(FUZZ_SECONDS) fuzz/run $(FUZZ_BUILD)/release/vne-fuzz .build/fuzzed

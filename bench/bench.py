@@ -5,11 +5,13 @@ confidence interval of 95 % by the binomial distribution of order statistics. Ab
 """
 
 import argparse
+import contextlib
 import json
 import math
 import os
 import platform
 import random
+import re
 import shutil
 import socket
 import statistics
@@ -35,6 +37,18 @@ environments:
   shop: {addresses: 10.10.2.0/24}
   payments: {addresses: 10.10.3.0/24}
 """
+POLICY_OF_BOTH = """
+addressSpace: [10.10.0.0/16, "fd00:10:10::/48"]
+environments:
+  shop: {addresses: [10.10.2.0/24, "fd00:10:10:2::/64"]}
+"""
+WORK = {"connect": "TCP connect/accept/close", "rr": "TCP request/response", "udp": "UDP, connected",
+        "sendto": "UDP, not connected"}
+SERVER = {"IPv4": "10.10.2.1", "IPv6": "fd00:10:10:2::1"}
+CLIENT = {"IPv4": "10.10.2.2", "IPv6": "fd00:10:10:2::2"}
+LOCALHOST = {"IPv4": "127.0.0.1", "IPv6": "::1"}
+REASONS = {name: int(number) for name, number in re.findall(
+    r"(VNE_REASON_\w+) = (\d+),", (PROJECT / "bpf/include/vne_abi.h").read_text())}
 
 
 def interval(values):
@@ -50,7 +64,7 @@ def report(name, values, limit, results, about=""):
     middle, low, high = interval(values)
     results.append({"name": name, "ratio": middle, "low": low, "high": high, "limit": limit, "rounds": len(values)})
     verdict = "" if limit is None else f"  limit {limit:<5} {'met' if middle <= limit else 'NOT MET'}"
-    print(f"  {name:40} {middle:7.3f}  [{low:.3f}, {high:.3f}]{verdict}  {about}", flush=True)
+    print(f"  {name:48} {middle:7.3f}  [{low:.3f}, {high:.3f}]{verdict}  {about}", flush=True)
 
 
 # ------------------------------------------------------------------ commands
@@ -143,13 +157,42 @@ def attach(rounds, results):
 
 # ------------------------------------------------------------------ traffic
 
+def as_key(address):
+    """An address as struct vne_address: of an IPv4 address its IPv4-mapped one, as two words."""
+    if ":" in address:
+        return struct.pack("<QQ", *struct.unpack(">QQ", socket.inet_pton(socket.AF_INET6, address)))
+    return struct.pack("<QQ", 0, 0xffff << 32 | int.from_bytes(socket.inet_aton(address), "big"))
+
+
+class Load:
+    """The program that works between two cgroups of a host, in its namespace."""
+
+    def __init__(self, host, addresses):
+        program = host.directory / "load"
+        run("clang", "-O2", "-Wall", "-Wextra", "-o", program, PROJECT / "bench" / "load.c")
+        cpu = max(os.sched_getaffinity(0))
+        self.process = host.start(None, program, host.make("server"), host.make("client"), cpu, *addresses,
+                                  stdin=subprocess.PIPE, stderr=None, bufsize=1)
+        if self.process.stdout.readline().strip() != "ready":
+            raise RuntimeError("the load did not start")
+
+    def slice(self, work, address):
+        """Nanoseconds per operation."""
+        self.process.stdin.write(f"{work} {address} {SLICE_MILLISECONDS}\n")
+        return float(self.process.stdout.readline())
+
+    def close(self):
+        self.process.stdin.close()
+        self.process.wait()
+
+
 class Traffic:
     """Two applications whose hooks are attached for a slice at a time, and the work between them."""
 
     def __init__(self, host):
         self.host = host
-        host.attach("server", "shop", "10.10.2.1")
-        host.attach("client", "shop", "10.10.2.2")
+        host.attach("server", "shop", ",".join(SERVER.values()))
+        host.attach("client", "shop", ",".join(CLIENT.values()))
         pins = f"/sys/fs/bpf/{host.instance}"
         self.maps = {name: kernel.open_pin(f"{pins}/maps/{name}") for name in ("attachment", "owner")}
         self.programs = {name: kernel.open_pin(f"{pins}/programs/{name}") for name in kernel.ATTACH_TYPES}
@@ -161,26 +204,37 @@ class Traffic:
         self.cgroups = [os.open(host.cgroup / name, os.O_RDONLY) for name in ("server", "client")]
         self.keys = [struct.pack("<Q", os.fstat(cgroup).st_ino) for cgroup in self.cgroups]
         self.attachments = [kernel.lookup(self.maps["attachment"], key) for key in self.keys]
-        # As struct vne_address: the IPv4-mapped address as two words.
-        addresses = [struct.pack("<QQ", 0, 0xffff << 32 | int.from_bytes(socket.inet_aton(a), "big"))
-                     for a in ("10.10.2.1", "10.10.2.2")]
-        owners = [kernel.lookup(self.maps["owner"], address) for address in addresses]
+        addresses = [*SERVER.values(), *CLIENT.values()]
+        owners = [kernel.lookup(self.maps["owner"], as_key(address)) for address in addresses]
+        own = self.own_loopback()
         # What the agent attached stays as it is, but for its hooks: the bench makes links and closes them itself.
         host.agent("detach", "server")
         host.agent("detach", "client")
         for address, owner in zip(addresses, owners):
-            kernel.update(self.maps["owner"], address, owner)
-        for address in ("10.10.2.1", "10.10.2.2"):
-            run("ip", "-n", host.name, "address", "add", f"{address}/32", "dev", "lo")
-        program = host.directory / "load"
-        run("clang", "-O2", "-Wall", "-Wextra", "-o", program, PROJECT / "bench" / "load.c")
-        cpu = max(os.sched_getaffinity(0))
-        self.load = host.start(None, program, host.cgroup / "server", host.cgroup / "client", "10.10.2.1", cpu,
-                               stdin=subprocess.PIPE, stderr=None, bufsize=1)
-        if self.load.stdout.readline().strip() != "ready":
-            raise RuntimeError("the load did not start")
+            kernel.update(self.maps["owner"], as_key(address), owner)
+        for address in (*addresses, own["IPv6"]):
+            run("ip", "-n", host.name, "address", "add", address, "dev", "lo", *(["nodad"] if ":" in address else []))
+        # Nothing is attached yet, so the servers are where they say: the kernel's loopback, and the client's own.
+        self.load = Load(host, [*SERVER.values(), *(f"@{on}" for on in (*LOCALHOST.values(), *own.values()))])
 
-    def slice(self, work, hooks):
+    def own_loopback(self):
+        """What 127.0.0.1 and ::1 are to the client."""
+        code = """
+with socket.socket(family(sys.argv[1]), socket.SOCK_DGRAM) as own:
+    own.bind((sys.argv[1], 0))
+    print("ready", flush=True)
+    time.sleep(60)
+"""
+        found = {}
+        for name, address in LOCALHOST.items():
+            child = self.host.serve("client", code, address)
+            sockets = self.host.run(None, "ss", "-Hunap").stdout.splitlines()
+            line = next(line for line in sockets if f"pid={child.pid}," in line)
+            found[name] = line.split()[3].rpartition(":")[0].strip("[]")
+            child.kill()
+        return found
+
+    def slice(self, work, address, hooks):
         """Nanoseconds per operation with these hooks attached."""
         links = []
         for cgroup, key, attachment in zip(self.cgroups, self.keys, self.attachments):
@@ -189,51 +243,213 @@ class Traffic:
             if "vne_create" in hooks:
                 kernel.update(self.maps["attachment"], key, attachment)
         try:
-            self.load.stdin.write(f"{work} {SLICE_MILLISECONDS}\n")
-            return float(self.load.stdout.readline())
+            return self.load.slice(work, address)
         finally:
             for link in links:
                 os.close(link)
 
     def close(self):
-        self.load.stdin.close()
-        self.load.wait()
+        self.load.close()
         for descriptor in (*self.maps.values(), *self.programs.values(), *self.cgroups):
             os.close(descriptor)
 
 
+def is_precise(ratios, number, precision):
+    """Whether more rounds would show nothing new."""
+    if number < 100 or number % 20:
+        return False
+    return all((high - low) / 2 <= precision for _, low, high in map(interval, ratios.values()))
+
+
+def paired(slices, rows, rounds, precision):
+    """Ratios by name. In each round every slice is taken once, in random order, and a row is made of what they took."""
+    ratios = {name: [] for name in rows}
+    taken = {name: [] for name in slices}
+    for number in range(rounds):
+        for name in random.sample(list(slices), len(slices)):
+            taken[name].append(slices[name]())
+        values = {name: times[-1] for name, times in taken.items()}
+        for name, ratio in rows.items():
+            ratios[name].append(ratio(values))
+        if is_precise(ratios, number, precision):
+            break
+    return ratios, taken
+
+
 def traffic(rounds, precision, results):
-    """TCP between two application addresses, with and without the hooks."""
+    """Between two application addresses, with and without the hooks: TCP over IPv4 with every profile of hooks."""
     limits = {("connect", "default"): 1.03, ("rr", "default"): 1.03}
-    names = {"connect": "TCP connect/accept/close", "rr": "TCP request/response"}
-    with Host("bench", policy=POLICY, remote=False) as host:
+    with Host("bench", policy=POLICY_OF_BOTH, remote=False) as host:
         work = Traffic(host)
         try:
-            for kind, name in names.items():
-                ratios = {profile: [] for profile in PROFILES}
-                baseline = []
-                for number in range(rounds):
-                    order = [("none", []), *PROFILES.items()]
-                    random.shuffle(order)
-                    values = {profile: work.slice(kind, hooks) for profile, hooks in order}
-                    baseline.append(values["none"])
-                    for profile in PROFILES:
-                        ratios[profile].append(values[profile] / values["none"])
-                    if number >= 100 and number % 20 == 0:
-                        if all((high - low) / 2 <= precision for _, low, high in map(interval, ratios.values())):
-                            break
+            for kind in ("connect", "rr"):
+                slices = {profile: lambda hooks=hooks: work.slice(kind, SERVER["IPv4"], hooks)
+                          for profile, hooks in [("none", []), *PROFILES.items()]}
+                rows = {profile: lambda values, profile=profile: values[profile] / values["none"] for profile in PROFILES}
+                ratios, taken = paired(slices, rows, rounds, precision)
                 for profile in PROFILES:
-                    report(f"{name}, {profile}", ratios[profile], limits.get((kind, profile)), results,
-                           f"no policy {statistics.median(baseline) / 1000:.1f} us")
+                    report(f"{WORK[kind]}, {profile}", ratios[profile], limits.get((kind, profile)), results,
+                           f"no policy {statistics.median(taken['none']) / 1000:.1f} us")
+            families(work, rounds, precision, results)
+            loopback(work, rounds, precision, results)
         finally:
             work.close()
+
+
+def families(work, rounds, precision, results):
+    """The same work over both families, with and without the default hooks."""
+    for kind, name in WORK.items():
+        slices = {(family, policy): lambda family=family, hooks=hooks: work.slice(kind, SERVER[family], hooks)
+                  for family in SERVER for policy, hooks in (("none", []), ("default", HOOKS))}
+        rows = {
+            "IPv4": lambda values: values["IPv4", "default"] / values["IPv4", "none"],
+            "IPv6": lambda values: values["IPv6", "default"] / values["IPv6", "none"],
+            "IPv6 / IPv4": lambda values: values["IPv6", "default"] / values["IPv4", "default"],
+            "IPv6 / IPv4, no policy": lambda values: values["IPv6", "none"] / values["IPv4", "none"],
+        }
+        ratios, taken = paired(slices, rows, rounds, precision)
+        for row in rows:
+            family = row[:4]
+            report(f"{name}, {row}", ratios[row], None, results,
+                   f"no policy {statistics.median(taken[family, 'none']) / 1000:.1f} us")
+
+
+def loopback(work, rounds, precision, results):
+    """From the client to itself: its private loopback against the host's with no policy."""
+    for kind, name in WORK.items():
+        for family, address in LOCALHOST.items():
+            slices = {"none": lambda: work.slice(kind, address, []), "default": lambda: work.slice(kind, address, HOOKS)}
+            ratios, taken = paired(slices, {"default": lambda values: values["default"] / values["none"]}, rounds, precision)
+            report(f"{name}, private loopback {family}", ratios["default"], None, results,
+                   f"no policy {statistics.median(taken['none']) / 1000:.1f} us")
+
+
+# ------------------------------------------------------------------ another build
+
+class Build(Host):
+    """A host with one build's agent, and two applications of one environment that it attached."""
+
+    def __init__(self, name, binary):
+        super().__init__(name, remote=False)
+        self.binary = binary
+
+    def __enter__(self):
+        super().__enter__()
+        try:
+            self.families = list(SERVER)
+            if self.agent("apply", self.write_policy(POLICY_OF_BOTH), check=False).returncode:
+                self.families = ["IPv4"]
+                self.apply(POLICY)
+            for application, addresses in (("server", SERVER), ("client", CLIENT)):
+                self.attach(application, "shop", ",".join(addresses[family] for family in self.families))
+            self.load = Load(self, [SERVER[family] for family in self.families])
+        except BaseException:
+            self.__exit__(None, None, None)
+            raise
+        return self
+
+    def agent_command(self, command, *arguments):
+        return [str(self.binary), command, "--instance", self.instance, *map(str, arguments)]
+
+
+def against(other, rounds, precision, results):
+    """This tree's build against another one's, each on a host of its own, and against itself: that row should be 1."""
+    # Hosts differ by chance, in where things lie in memory: so they are made anew a few times.
+    generations = 6
+    ratios, baseline = {}, {}
+    for _ in range(generations):
+        binaries = [("this", AGENT), ("same", AGENT), ("other", other)]
+        random.shuffle(binaries)
+        with contextlib.ExitStack() as stack:
+            builds = {name: stack.enter_context(Build(f"ab{name}", binary)) for name, binary in binaries}
+            families = [family for family in SERVER if all(family in build.families for build in builds.values())]
+            for kind in WORK:
+                for family in families:
+                    slices = {name: lambda build=build: build.load.slice(kind, SERVER[family])
+                              for name, build in builds.items()}
+                    rows = {"other": lambda values: values["this"] / values["other"],
+                            "itself": lambda values: values["this"] / values["same"]}
+                    found, taken = paired(slices, rows, rounds // generations, precision)
+                    for row in rows:
+                        ratios.setdefault((kind, family, row), []).extend(found[row])
+                        baseline.setdefault((kind, family, row), []).extend(taken["other" if row == "other" else "same"])
+            for build in builds.values():
+                build.load.close()
+    for (kind, family, row), values in ratios.items():
+        report(f"{WORK[kind]} {family}, this / {row}", values, None, results,
+               f"{row} {statistics.median(baseline[kind, family, row]) / 1000:.1f} us")
+    if not any(family == "IPv6" for _, family, _ in ratios):
+        print("  (the other build takes no IPv6 addresses)")
+
+
+# ------------------------------------------------------------------ the decision alone
+
+class Decision:
+    """The decision of bpf/tests/decision_test.bpf.c, run by the kernel on one question many times."""
+
+    REPEAT = 200_000
+
+    def __init__(self, host, count):
+        environments = "\n".join(
+            f"  env{number}: {{addresses: [10.{number >> 8}.{number & 255}.0/24, 'fd00:10:{number:x}::/48'], host: deny}}"
+            for number in range(count))
+        host.apply(f"addressSpace: [10.0.0.0/8, 'fd00:10::/32']\nenvironments:\n{environments}\n")
+        host.attach("asking", "env0", "10.0.0.1,fd00:10::1")
+        pins = f"/sys/fs/bpf/{host.instance}"
+        attachment = kernel.open_pin(f"{pins}/maps/attachment")
+        key = struct.pack("<Q", os.stat(host.cgroup / "asking").st_ino)
+        self.value = kernel.lookup(attachment, key)
+        os.close(attachment)
+        self.pins = f"{pins}x"
+        run(BPFTOOL, "prog", "loadall", PROJECT / "bpf/.output/decision_test.bpf.o", self.pins,
+            "map", "name", "policy", "pinned", f"{pins}/maps/policy", "pinmaps", self.pins)
+        self.program = kernel.open_pin(f"{self.pins}/vne_decide")
+        asking = kernel.open_pin(f"{self.pins}/asking")
+        kernel.update(asking, struct.pack("<I", 0), self.value)
+        os.close(asking)
+
+    def time(self, remote, application=0):
+        """Reason and nanoseconds of a call to an address. Application 1 is not attached: that ends at once."""
+        question = as_key(remote) + struct.pack("<HHIII", 80, 0, 6, 0, 0)
+        question = question.ljust(32, b"\0") + bytes(16) + struct.pack("<IIII", 0, application, 0, 0)
+        return kernel.test_run(self.program, question, self.REPEAT)
+
+    def close(self):
+        os.close(self.program)
+        shutil.rmtree(self.pins)
+
+
+def decision(rounds, results):
+    """What the look-up of an address of another environment takes, and the decision about it."""
+    with Host("decide", remote=False) as host:
+        for count in (2, 1000, 10_000):
+            asked = Decision(host, count)
+            last = count - 1
+            remotes = {"IPv4": f"10.{last >> 8}.{last & 255}.9", "IPv6": f"fd00:10:{last:x}::9"}
+            taken = {family: [] for family in (*remotes, "nothing")}
+            for _ in range(rounds):
+                for family in random.sample(list(taken), len(taken)):
+                    reason, time_taken = asked.time(remotes.get(family, "10.0.0.9"), 1 if family == "nothing" else 0)
+                    expected = "VNE_REASON_UNCONFIGURED" if family == "nothing" else "VNE_REASON_OTHER_ENVIRONMENT"
+                    if reason != REASONS[expected]:
+                        raise RuntimeError(f"{count} VNEs, {family}: reason {reason}")
+                    taken[family].append(time_taken)
+            base = statistics.median(taken["nothing"])
+            for family in remotes:
+                report(f"decision with {count} VNEs, {family}, ns", [value - base for value in taken[family]], None, results,
+                       f"running nothing {base:.0f} ns")
+            report(f"decision with {count} VNEs, IPv6 / IPv4",
+                   [(six - base) / (four - base) for six, four in zip(taken["IPv6"], taken["IPv4"])], None, results)
+            asked.close()
+            host.agent("detach", "asking")
 
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--rounds", type=int, default=1500, help="most rounds a measurement takes (default: 1500)")
     parser.add_argument("--precision", type=float, default=0.003, help="half-width that ends it sooner")
-    parser.add_argument("--only", choices=["start", "attach", "traffic"], help="one measurement")
+    parser.add_argument("--only", choices=["start", "attach", "traffic", "decision"], help="one measurement")
+    parser.add_argument("--against", type=Path, metavar="BINARY", help="measure this build against another vne-agent only")
     parser.add_argument("--json", type=Path, help="write the results there")
     options = parser.parse_args()
     if not AGENT.exists():
@@ -242,12 +458,17 @@ def main():
     commit = run("git", "-C", PROJECT, "describe", "--always", "--dirty", check=False).stdout.strip()
     print(f"Linux {platform.release()}, {os.cpu_count()} CPUs, commit {commit or 'unknown'}\n")
     results = []
-    if options.only in (None, "start"):
-        start_up(min(options.rounds, 300), results)
-    if options.only in (None, "attach"):
-        attach(min(options.rounds, 40), results)
-    if options.only in (None, "traffic"):
-        traffic(options.rounds, options.precision, results)
+    if options.against:
+        against(options.against.resolve(), options.rounds, options.precision, results)
+    else:
+        if options.only in (None, "start"):
+            start_up(min(options.rounds, 300), results)
+        if options.only in (None, "attach"):
+            attach(min(options.rounds, 40), results)
+        if options.only in (None, "traffic"):
+            traffic(options.rounds, options.precision, results)
+        if options.only in (None, "decision"):
+            decision(min(options.rounds, 40), results)
     if options.json:
         options.json.write_text(json.dumps({"kernel": platform.release(), "commit": commit, "results": results}, indent=1))
 

@@ -1,11 +1,16 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The work that bench.py times: a server in one cgroup, a client in another, both on one CPU, one slice at a time.
+ * The work that bench.py times: servers in one cgroup, a client in another, all on one CPU, one slice at a time.
  *
- * load SERVER-CGROUP CLIENT-CGROUP SERVER-ADDRESS CPU
+ * load SERVER-CGROUP CLIENT-CGROUP CPU [@]ADDRESS...
  *
- * Reads "connect MS", "rr MS" or "quit" from standard input, works for about that many milliseconds and answers with
- * nanoseconds per operation. connect: connect, accept, close by RST. rr: one byte there and back on one connection.
+ * There is a server for each kind of work on each address; with an @ before it, in the client's cgroup. Reads "WORK
+ * ADDRESS MILLISECONDS" from standard input, works for about as long and answers with nanoseconds per operation.
+ *
+ * connect   connect, accept, close by RST
+ * rr        one byte there and back on one TCP connection
+ * udp       one byte there and back, the client connected
+ * sendto    one byte there and back, the client not connected
  */
 #define _GNU_SOURCE
 #include <arpa/inet.h>
@@ -41,22 +46,40 @@ static void enter(const char *cgroup)
 		fail(path);
 }
 
-static struct sockaddr_in address(const char *text, int port)
-{
-	struct sockaddr_in result = { .sin_family = AF_INET, .sin_port = htons(port) };
+/* An address of either family. */
+struct end {
+	union {
+		struct sockaddr any;
+		struct sockaddr_in ipv4;
+		struct sockaddr_in6 ipv6;
+	};
+	socklen_t size;
+};
 
-	if (inet_pton(AF_INET, text, &result.sin_addr) != 1)
+static struct end end(const char *text, int port)
+{
+	struct end result = { .size = sizeof(result.ipv4) };
+
+	result.ipv4.sin_family = AF_INET;
+	result.ipv4.sin_port = htons(port);
+	if (inet_pton(AF_INET, text, &result.ipv4.sin_addr) == 1)
+		return result;
+	result = (struct end){ .size = sizeof(result.ipv6) };
+	result.ipv6.sin6_family = AF_INET6;
+	result.ipv6.sin6_port = htons(port);
+	if (inet_pton(AF_INET6, text, &result.ipv6.sin6_addr) != 1)
 		fail(text);
 	return result;
 }
 
-static int listener(const char *on, int port)
+static int bound(const char *on, int port, int type)
 {
-	struct sockaddr_in local = address(on, port);
-	int fd = socket(AF_INET, SOCK_STREAM, 0), one = 1;
+	struct end local = end(on, port);
+	int fd = socket(local.any.sa_family, type, 0), one = 1;
 
-	if (fd < 0 || setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &one, sizeof(one)) ||
-	    bind(fd, (struct sockaddr *)&local, sizeof(local)) || listen(fd, 128))
+	if (fd < 0 || setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &one, sizeof(one)) || bind(fd, &local.any, local.size))
+		fail("bind");
+	if (type == SOCK_STREAM && listen(fd, 128))
 		fail("listen");
 	return fd;
 }
@@ -96,7 +119,19 @@ static void serve_echo(int fd)
 	}
 }
 
-static void serve(const char *cgroup, void (*body)(int), const char *on, int port)
+/* Answers datagrams, whoever they are from. */
+static void serve_datagrams(int fd)
+{
+	for (;;) {
+		struct end peer = { .size = sizeof(peer.ipv6) };
+		char byte;
+
+		if (recvfrom(fd, &byte, 1, 0, &peer.any, &peer.size) == 1)
+			sendto(fd, &byte, 1, 0, &peer.any, peer.size);
+	}
+}
+
+static void serve(const char *cgroup, void (*body)(int), const char *on, int port, int type)
 {
 	pid_t parent = getpid();
 
@@ -106,15 +141,28 @@ static void serve(const char *cgroup, void (*body)(int), const char *on, int por
 	if (getppid() != parent)
 		exit(1);
 	enter(cgroup);
-	body(listener(on, port));
+	body(bound(on, port, type));
 }
 
-static int dial(const struct sockaddr_in *to)
+/* A socket that fails rather than wait for ever for what was lost. */
+static int client(const struct end *to, int type)
 {
-	int fd = socket(AF_INET, SOCK_STREAM, 0);
+	struct timeval patience = { .tv_sec = 10 };
+	int fd = socket(to->any.sa_family, type, 0);
 
-	if (fd < 0 || connect(fd, (const struct sockaddr *)to, sizeof(*to)))
+	if (fd < 0 || setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &patience, sizeof(patience)))
+		fail("socket");
+	return fd;
+}
+
+static int dial(const struct end *to, int type)
+{
+	int fd = client(to, type), one = 1;
+
+	if (connect(fd, &to->any, to->size))
 		fail("connect");
+	if (type == SOCK_STREAM)
+		setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &one, sizeof(one));
 	return fd;
 }
 
@@ -126,63 +174,94 @@ static long long now(void)
 	return time.tv_sec * 1000000000LL + time.tv_nsec;
 }
 
-static double slice(const char *work, long long milliseconds, const struct sockaddr_in *connects,
-		    const struct sockaddr_in *echo)
+static void connect_once(int fd, const struct end *to)
 {
-	int rr = !strcmp(work, "rr"), fd = -1, one = 1;
-	long long start, end, operations = 0;
+	char byte;
+
+	(void)fd;
+	fd = dial(to, SOCK_STREAM);
+	if (read(fd, &byte, 1) > 0)
+		fail("read");
+	close(fd);
+}
+
+static void ask(int fd, const struct end *to)
+{
 	char byte = 1;
 
-	if (rr) {
-		fd = dial(echo);
-		setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &one, sizeof(one));
+	(void)to;
+	if (send(fd, &byte, 1, 0) != 1 || recv(fd, &byte, 1, 0) != 1)
+		fail("ask");
+}
+
+static void ask_unconnected(int fd, const struct end *to)
+{
+	char byte = 1;
+
+	if (sendto(fd, &byte, 1, 0, &to->any, to->size) != 1 || recv(fd, &byte, 1, 0) != 1)
+		fail("ask unconnected");
+}
+
+static double slice(const char *work, const char *address, long long milliseconds)
+{
+	void (*operation)(int, const struct end *);
+	struct end to = end(address, ECHO_PORT);
+	long long start, stop, operations = 0;
+	int fd = -1;
+
+	if (!strcmp(work, "connect")) {
+		operation = connect_once;
+		to = end(address, CONNECT_PORT);
+	} else if (!strcmp(work, "rr")) {
+		operation = ask;
+		fd = dial(&to, SOCK_STREAM);
+	} else if (!strcmp(work, "udp")) {
+		operation = ask;
+		fd = dial(&to, SOCK_DGRAM);
+	} else {
+		operation = ask_unconnected;
+		fd = client(&to, SOCK_DGRAM);
 	}
 	start = now();
 	do {
 		/* Several at a time, so that the clock is not what is timed. */
-		for (int i = 0; i < 16; i++, operations++) {
-			if (rr) {
-				if (write(fd, &byte, 1) != 1 || read(fd, &byte, 1) != 1)
-					fail("rr");
-			} else {
-				fd = dial(connects);
-				if (read(fd, &byte, 1) > 0)
-					fail("read");
-				close(fd);
-			}
-		}
-		end = now();
-	} while (end - start < milliseconds * 1000000);
-	if (rr)
+		for (int i = 0; i < 16; i++, operations++)
+			operation(fd, &to);
+		stop = now();
+	} while (stop - start < milliseconds * 1000000);
+	if (fd >= 0)
 		close(fd);
-	return (double)(end - start) / operations;
+	return (double)(stop - start) / operations;
 }
 
 int main(int count, char **arguments)
 {
-	struct sockaddr_in connects, echo;
-	char work[32];
+	char work[32], address[64];
 	long long milliseconds;
 	cpu_set_t cpu;
 
-	if (count != 5) {
-		fprintf(stderr, "usage: load SERVER-CGROUP CLIENT-CGROUP SERVER-ADDRESS CPU\n");
+	if (count < 5) {
+		fprintf(stderr, "usage: load SERVER-CGROUP CLIENT-CGROUP CPU [@]ADDRESS...\n");
 		return 2;
 	}
 	CPU_ZERO(&cpu);
-	CPU_SET(atoi(arguments[4]), &cpu);
+	CPU_SET(atoi(arguments[3]), &cpu);
 	if (sched_setaffinity(0, sizeof(cpu), &cpu))
 		fail("sched_setaffinity");
-	connects = address(arguments[3], CONNECT_PORT);
-	echo = address(arguments[3], ECHO_PORT);
-	serve(arguments[1], serve_connects, arguments[3], CONNECT_PORT);
-	serve(arguments[1], serve_echo, arguments[3], ECHO_PORT);
+	for (int i = 4; i < count; i++) {
+		int own = arguments[i][0] == '@';
+		const char *on = arguments[i] + own, *cgroup = arguments[own ? 2 : 1];
+
+		serve(cgroup, serve_connects, on, CONNECT_PORT, SOCK_STREAM);
+		serve(cgroup, serve_echo, on, ECHO_PORT, SOCK_STREAM);
+		serve(cgroup, serve_datagrams, on, ECHO_PORT, SOCK_DGRAM);
+	}
 	enter(arguments[2]);
 	usleep(200000);
 	printf("ready\n");
 	fflush(stdout);
-	while (scanf("%31s %lld", work, &milliseconds) == 2) {
-		printf("%.1f\n", slice(work, milliseconds, &connects, &echo));
+	while (scanf("%31s %63s %lld", work, address, &milliseconds) == 3) {
+		printf("%.1f\n", slice(work, address, milliseconds));
 		fflush(stdout);
 	}
 	return 0;

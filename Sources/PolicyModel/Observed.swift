@@ -112,14 +112,14 @@ public struct VerdictCounters: Hashable, Sendable {
 
     /// All that was let through, audited denials included.
     public var allowed: UInt64 {
-        verdicts.values.reduce(0) { $0 + $1.reduce(0) { $1.key.allows ? $0 + $1.value : $0 } }
-            + audited.values.reduce(0, +)
+        verdicts.values.reduce(0) { $0 &+ $1.reduce(0) { $1.key.allows ? $0 &+ $1.value : $0 } }
+            &+ audited.values.reduce(0, &+)
     }
 
     /// All that was denied in effect.
     public var denied: UInt64 {
-        let recorded = verdicts.values.reduce(0) { $0 + $1.reduce(0) { $1.key.allows ? $0 : $0 + $1.value } }
-        return recorded - min(recorded, audited.values.reduce(0, +))
+        let recorded = verdicts.values.reduce(0) { $0 &+ $1.reduce(0) { $1.key.allows ? $0 : $0 &+ $1.value } }
+        return recorded - min(recorded, audited.values.reduce(0, &+))
     }
 }
 

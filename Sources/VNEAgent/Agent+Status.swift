@@ -93,7 +93,7 @@ extension Agent {
             }
         }
         status.counters = ApplicationStatus.Counters(
-            allowed: counters.allowed, denied: counters.denied, audited: counters.audited.values.reduce(0, +),
+            allowed: counters.allowed, denied: counters.denied, audited: counters.audited.values.reduce(0, &+),
             counts: counts)
         return status
     }

@@ -113,7 +113,7 @@ extension Instance {
     }
 
     /// A record that no version writes counts as `detaching`, which is cleared.
-    private static func cgroup(of record: vne_guarded, id: UInt64) -> GuardedCgroup {
+    static func cgroup(of record: vne_guarded, id: UInt64) -> GuardedCgroup {
         let state: AttachedApplication.State =
             switch record.state {
             case UInt32(VNE_APPLICATION_ATTACHING): .attaching

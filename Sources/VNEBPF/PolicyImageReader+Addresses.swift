@@ -107,12 +107,11 @@ extension PolicyImageReader {
         return runs
     }
 
-    /// How many entries of a tree are looked at, and how many runs are kept, before it is taken for one that damage made
-    /// endless: equal parts of a tree are one, so the size of the image is no bound. A million prefixes take less.
-    private static let (mostEntries, mostRuns) = (1 << 26, 1 << 22)
-
     /// A tree of IPv6 addresses as runs.
-    func runs(of root: AddressEntry) throws(BPFError) -> AddressRuns {
+    ///
+    /// Equal parts of a tree are one, so the size of the image is no bound of the walk: one that damage made endless is
+    /// told by what a million prefixes do not take.
+    func runs(of root: AddressEntry, most: Int = 1 << 22) throws(BPFError) -> AddressRuns {
         var runs: [AddressRuns.Run] = []
         var entries = 0
         /// Walks those addresses of a block that are in a range, in their order.
@@ -121,8 +120,8 @@ extension PolicyImageReader {
         ) throws(BPFError) {
             guard steps <= Int(VNE_STEPS_MAX) else { throw .damagedImage("a path of the tree does not end") }
             entries += 1
-            guard entries <= Self.mostEntries, runs.count <= Self.mostRuns else {
-                throw .damagedImage("its tree has more than \(entries) entries or \(runs.count) runs")
+            guard entries <= 16 * most, runs.count <= most else {
+                throw .damagedImage("its tree has more than \(16 * most) entries or \(most) runs")
             }
             switch entry.kind {
             case VNE_ENTRY_TABLE:

@@ -16,13 +16,14 @@ struct MapInput {
 
     func check() throws {
         var input = input
-        switch kind % 4 {
+        switch kind % 5 {
         case 0: try check(input.value(vne_application.self))
         case 1:
             let (floor, now) = (input.number(UInt32.self), input.number(UInt32.self))
             check(input.value(vne_attachment.self), floor: floor, now: now)
         case 2: check(Instance.counters(of: Array(input.rest)))
-        default: check(input.value(vne_event.self))
+        case 3: check(input.value(vne_event.self))
+        default: _ = Instance.cgroup(of: input.value(vne_guarded.self), id: 7).path.printable
         }
     }
 
@@ -57,6 +58,7 @@ struct MapInput {
     }
 
     private func check(_ counters: VerdictCounters) {
+        _ = (counters.allowed, counters.denied)
         for hook in Hook.allCases {
             for reason in Reason.allCases { _ = counters.verdicts[hook]?[reason].map { "\($0)" } }
         }
