@@ -14,7 +14,7 @@ FUZZ_SECONDS ?= 60
 MULTIARCH := $(shell gcc -print-multiarch 2>/dev/null || echo x86_64-linux-gnu)
 
 BPF_OUTPUT  := bpf/.output
-BPF_PARTS   := maps outgoing incoming create bind connect send name ingress egress device option steer
+BPF_PARTS   := maps outgoing incoming create bind connect send name ingress egress device option steer guard lsm lsm_unix unix
 BPF_OBJECT  := $(BPF_OUTPUT)/vne.bpf.o
 BPF_TEST    := $(BPF_OUTPUT)/decision_test.bpf.o
 BPF_EMPTY   := $(BPF_OUTPUT)/empty.bpf.o

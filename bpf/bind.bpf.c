@@ -5,16 +5,7 @@
  * what was asked for. Where groups may be heard a datagram socket is bound as it asks, to a wildcard or to a group,
  * since one that has an address gets no group's datagrams; the packets are judged all the same.
  */
-#include <bpf/bpf_core_read.h>
-#include "socket.bpf.h"
-
-/*
- * IPV6_V6ONLY can't be asked for by bpf_getsockopt(), so it is read from the kernel's socket. This is the one
- * relocation against the kernel's types; it costs milliseconds when an instance is loaded, and nothing afterwards.
- */
-struct sock_common {
-	unsigned char skc_ipv6only : 1;
-} __attribute__((preserve_access_index));
+#include "only6.bpf.h"
 
 /* Remembers in the socket that a wildcard was asked for, or with 0 that none was. */
 static __always_inline void vne_remember_wildcard(struct bpf_sock_addr *ctx, __u32 value)
@@ -79,27 +70,6 @@ int vne_bind4(struct bpf_sock_addr *ctx)
 			reason = VNE_REASON_FOREIGN_ADDRESS;
 	}
 	return vne_socket_conclude(&judge, VNE_HOOK_BIND, reason, &attempt);
-}
-
-/*
- * Whether the socket is IPV6_V6ONLY. An MPTCP socket can't be read and counts as dual-stack; if it is not, the kernel
- * refuses to bind it to an IPv4-mapped address.
- */
-static __always_inline int vne_is_only6(struct bpf_sock_addr *ctx)
-{
-	struct bpf_sock *sk = ctx->sk;
-	const struct sock_common *common;
-
-	if (!sk)
-		return 0;
-	common = ctx->type == VNE_SOCK_STREAM ? (const void *)bpf_skc_to_tcp6_sock(sk)
-					      : (const void *)bpf_skc_to_udp6_sock(sk);
-#ifdef __clang_analyzer__
-	/* The analyzer does not know that one case of libbpf's macro is always taken. */
-	return !!common;
-#else
-	return common && BPF_CORE_READ_BITFIELD(common, skc_ipv6only);
-#endif
 }
 
 /*

@@ -10,5 +10,8 @@ struct vne_handshake_map handshake SEC(".maps");
 struct vne_instance_map instance SEC(".maps");
 struct vne_denials_map denials SEC(".maps");
 struct vne_wildcard_map wildcard SEC(".maps");
+struct vne_guarded_map guarded SEC(".maps");
+struct vne_guard_count_map guard_count SEC(".maps");
+struct vne_elsewhere_map elsewhere SEC(".maps");
 
 char LICENSE[] SEC("license") = "Dual BSD/GPL";

@@ -49,7 +49,7 @@ struct vne_owner_map {
 	__type(value, struct vne_owner);
 };
 
-/* Never read by a program: what the commands remember of an application. */
+/* What the commands remember of an application; the guard reads it to know one. */
 struct vne_application_map {
 	__uint(type, BPF_MAP_TYPE_HASH);
 	__uint(max_entries, 65536);
@@ -85,6 +85,30 @@ struct vne_wildcard_map {
 	__type(value, __u32);
 };
 
+/* What the commands remember of a guarded cgroup. */
+struct vne_guarded_map {
+	__uint(type, BPF_MAP_TYPE_HASH);
+	__uint(max_entries, 1024);
+	__uint(map_flags, BPF_F_NO_PREALLOC);
+	__type(key, __u64);
+	__type(value, struct vne_guarded);
+};
+
+struct vne_guard_count_map {
+	__uint(type, BPF_MAP_TYPE_CGROUP_STORAGE);
+	__type(key, __u64);
+	__type(value, struct vne_guard_count);
+};
+
+/* Sockets of guarded processes that live in another network namespace than the instance: no packet of theirs is ours.
+ */
+struct vne_elsewhere_map {
+	__uint(type, BPF_MAP_TYPE_SK_STORAGE);
+	__uint(map_flags, BPF_F_NO_PREALLOC | BPF_F_CLONE);
+	__type(key, int);
+	__type(value, __u32);
+};
+
 extern struct vne_policy_map policy SEC(".maps");
 extern struct vne_attachment_map attachment SEC(".maps");
 extern struct vne_counters_map counters SEC(".maps");
@@ -92,5 +116,8 @@ extern struct vne_owner_map owner SEC(".maps");
 extern struct vne_handshake_map handshake SEC(".maps");
 extern struct vne_denials_map denials SEC(".maps");
 extern struct vne_wildcard_map wildcard SEC(".maps");
+extern struct vne_instance_map instance SEC(".maps");
+extern struct vne_guard_count_map guard_count SEC(".maps");
+extern struct vne_elsewhere_map elsewhere SEC(".maps");
 
 #endif

@@ -12,10 +12,15 @@
 #define VNE_NO_CALLER 0
 #define VNE_CALLER 1
 
+/* The clock of records, where a kind of program may not ask for the coarse one. */
+#ifndef VNE_CLOCK
+#define VNE_CLOCK bpf_ktime_get_coarse_ns
+#endif
+
 static __always_inline void vne_record_denial(struct vne_attachment *application, __u32 hook, __u32 reason, int audited,
 					      const struct vne_attempt *attempt, int caller)
 {
-	__u64 now = bpf_ktime_get_coarse_ns();
+	__u64 now = VNE_CLOCK();
 	__u32 second = now / 1000000000ull;
 	struct vne_event *event;
 

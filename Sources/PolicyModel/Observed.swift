@@ -87,6 +87,8 @@ public enum Hook: UInt32, CaseIterable, Hashable, Sendable {
     case send = 3
     case ingress = 4
     case egress = 5
+    /// A call that would lead round the others.
+    case system = 6
 
     /// The word in tables and JSON.
     public var name: String { "\(self)" }

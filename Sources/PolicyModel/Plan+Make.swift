@@ -7,13 +7,17 @@ extension Plan {
     ///   - current: The published policy; nil before the first one.
     ///   - desired: What is to hold.
     ///   - attached: The applications in the kernel, leftovers of killed commands repaired.
+    ///   - guarded: The cgroups that are guarded in the kernel.
     ///   - cgroupsPresent: Whether there is a cgroup at this path, relative to the cgroup2 mount.
     public static func make(
-        current: Policy?, desired: Policy, attached: [AttachedApplication], cgroupsPresent: (String) -> Bool
+        current: Policy?, desired: Policy, attached: [AttachedApplication], guarded: [GuardedCgroup] = [],
+        cgroupsPresent: (String) -> Bool
     ) -> Plan {
         var draft = Draft(desired: desired, attached: attached, cgroupsPresent: cgroupsPresent)
+        let kept = draft.unprotect(guarded, cgroupsPresent: cgroupsPresent)
         draft.detach()
         draft.move()
+        draft.protect(besides: kept, cgroupsPresent: cgroupsPresent)
         draft.attach()
         draft.judge()
         let publication = publication(of: desired, over: current).map { [$0] } ?? []
@@ -86,6 +90,37 @@ private struct Draft {
             byName[attachment.application.name] = index
             byCgroup[attachment.application.cgroupPath] = index
             for address in attachment.application.addresses.all { byAddress[address] = index }
+        }
+    }
+
+    /// Takes the guard off what the desired policy does not name, and off what is gone; gives what stays guarded.
+    mutating func unprotect(_ guarded: [GuardedCgroup], cgroupsPresent: (String) -> Bool) -> Set<String> {
+        var kept: Set<String> = []
+        for cgroup in guarded where cgroup.state != .detaching {
+            if !cgroupsPresent(cgroup.path) {
+                changes.append(.unprotect(cgroup.path, reason: .cgroupGone))
+            } else if desired.hostGuard?.cgroups.contains(cgroup.path) != true {
+                changes.append(.unprotect(cgroup.path, reason: .dropped))
+            } else {
+                kept.insert(cgroup.path)
+            }
+        }
+        return kept
+    }
+
+    /// Guards what the desired policy names, unless an application that a command attached has it.
+    mutating func protect(besides kept: Set<String>, cgroupsPresent: (String) -> Bool) {
+        for path in desired.hostGuard?.cgroups ?? [] where !kept.contains(path) {
+            let holder = attachments.first {
+                !$0.gone && path != HostGuard.root && HostGuard.lies(path, inOrBelow: $0.application.cgroupPath)
+            }
+            if let holder {
+                notes.append(.unprotected(path, for: .application(holder.application.name)))
+            } else if !cgroupsPresent(path) {
+                notes.append(.unprotected(path, for: .cgroup))
+            } else {
+                changes.append(.protect(path))
+            }
         }
     }
 

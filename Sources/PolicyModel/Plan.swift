@@ -4,7 +4,8 @@
 /// it out in order. One thing a plan never does is to detach a cgroup that the desired policy names: its processes would
 /// run free until it was attached anew. Where a name or an address has to change hands that way, the newcomer waits.
 public struct Plan: Hashable, Sendable {
-    /// In the order in which they are to be done: publish, detach, move, attach, egress; then what only is to be told.
+    /// In the order in which they are to be done: publish, unguard, detach, move, guard, attach, egress; then what only is
+    /// to be told.
     public var changes: [Change]
 
     /// A plan from its changes.
@@ -40,6 +41,12 @@ public enum Change: Hashable, Sendable {
     case attach(Application)
     /// Attach or detach the egress hook of an attached application.
     case setEgress(String, on: Bool)
+    /// Guard a cgroup that is no application.
+    case protect(String)
+    /// Take the guard off a cgroup.
+    case unprotect(String, reason: Unprotection)
+    /// To tell: a cgroup that is to be guarded and is not, and why.
+    case unprotected(String, for: GuardObstacle)
     /// To tell: an application of the policy that is not as the policy says, and what it waits for.
     case waiting(String, for: Obstacle)
     /// To tell: an attached application that the desired policy leaves without a place; everything is denied to it.
@@ -48,8 +55,8 @@ public enum Change: Hashable, Sendable {
     /// Whether it changes anything, rather than telling something.
     public var acts: Bool {
         switch self {
-        case .publish, .detach, .move, .attach, .setEgress: true
-        case .waiting, .stranded: false
+        case .publish, .detach, .move, .attach, .setEgress, .protect, .unprotect: true
+        case .waiting, .stranded, .unprotected: false
         }
     }
 }
@@ -99,6 +106,22 @@ extension Change {
         case name(cgroup: String)
     }
 
+    /// Why the guard is taken off a cgroup.
+    public enum Unprotection: Hashable, Sendable {
+        /// The policy no longer names it.
+        case dropped
+        /// It is gone.
+        case cgroupGone
+    }
+
+    /// Why a cgroup is not guarded.
+    public enum GuardObstacle: Hashable, Sendable {
+        /// It is not there yet.
+        case cgroup
+        /// It is, or lies in, the cgroup of an attached application.
+        case application(String)
+    }
+
     /// Why everything is denied to an attached application.
     public enum Stranding: Hashable, Sendable {
         /// The policy has no environment of this name.
@@ -138,6 +161,15 @@ extension Change: CustomStringConvertible {
             return "+ attach \(application.name) to \(application.environment) as \(address)\(cgroup)"
         case .setEgress(let name, let on):
             return on ? "~ judge \(name) at egress too" : "~ judge \(name) at egress no longer"
+        case .protect(let path): return "+ guard \(Self.name(ofGuarded: path))"
+        case .unprotect(let path, .dropped):
+            return "- guard \(Self.name(ofGuarded: path)) no longer: the policy does not name it"
+        case .unprotect(let path, .cgroupGone):
+            return "- guard \(Self.name(ofGuarded: path)) no longer: the cgroup is gone"
+        case .unprotected(let path, .cgroup):
+            return "! \(path) is not guarded: there is no such cgroup yet"
+        case .unprotected(let path, .application(let name)):
+            return "! \(path) is not guarded: it belongs to the application \(name)"
         case .waiting(let name, .cgroup(let path)):
             return "! \(name) waits: its cgroup \(path) is not there yet"
         case .waiting(let name, .address(let address, let holder)):
@@ -151,6 +183,10 @@ extension Change: CustomStringConvertible {
         case .stranded(let name, .addressOutside(let address, let environment)):
             return "! \(name) is stranded: \(address) is no longer in \(environment), so everything is denied to it"
         }
+    }
+
+    private static func name(ofGuarded path: String) -> String {
+        path == HostGuard.root ? "the whole host (/)" : path
     }
 
     /// What an address that is to be chosen is called.

@@ -13,19 +13,23 @@ public struct Policy: Hashable, Sendable {
     public var applications: [Application]
     /// Loopback services that stay shared between all applications and the host, besides the host's resolvers.
     public var loopbackShared: [SharedService]
+    /// Cgroups that are no applications and keep clear of their addresses; nil for none.
+    public var hostGuard: HostGuard?
     /// The file's name as it was given, for messages.
     public var source: String
 
     /// A policy from its parts; nothing is checked.
     public init(
         addressSpace: [IPPrefix], addressSpaceInterfaces: [String] = [], environments: [Environment],
-        applications: [Application] = [], loopbackShared: [SharedService] = [], source: String = ""
+        applications: [Application] = [], loopbackShared: [SharedService] = [], hostGuard: HostGuard? = nil,
+        source: String = ""
     ) {
         self.addressSpace = addressSpace
         self.addressSpaceInterfaces = addressSpaceInterfaces
         self.environments = environments
         self.applications = applications
         self.loopbackShared = loopbackShared
+        self.hostGuard = hostGuard
         self.source = source
     }
 
@@ -58,6 +62,8 @@ public struct Environment: Hashable, Sendable {
     public var multicast: Bool
     /// New flows to other environments.
     public var permits: [Permit]
+    /// Whether abstract Unix sockets of others are out of reach.
+    public var unixPrivate: Bool
     /// What sockets may speak.
     public var protocols: Set<TransportProtocol>
     /// Judge at egress too, even where the socket hooks cover everything.
@@ -71,8 +77,8 @@ public struct Environment: Hashable, Sendable {
     public init(
         name: String, addresses: [IPPrefix], remoteIn: RemotePolicy = .allow(line: nil),
         remoteOut: RemotePolicy = .allow(line: nil), host: Bool = true, linkLocal: Bool = false,
-        multicast: Bool = false, permits: [Permit] = [], protocols: Set<TransportProtocol> = [.tcp, .udp],
-        strict: Bool = false, mode: Mode = .enforce, line: Int = 0
+        multicast: Bool = false, permits: [Permit] = [], unixPrivate: Bool = false,
+        protocols: Set<TransportProtocol> = [.tcp, .udp], strict: Bool = false, mode: Mode = .enforce, line: Int = 0
     ) {
         self.name = name
         self.addresses = addresses
@@ -82,6 +88,7 @@ public struct Environment: Hashable, Sendable {
         self.linkLocal = linkLocal
         self.multicast = multicast
         self.permits = permits
+        self.unixPrivate = unixPrivate
         self.protocols = protocols
         self.strict = strict
         self.mode = mode

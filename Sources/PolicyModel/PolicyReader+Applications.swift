@@ -100,7 +100,7 @@ extension PolicyReader {
     }
 
     /// The path of a cgroup below the cgroup2 mount.
-    private mutating func cgroup(_ node: YAMLNode) -> String? {
+    mutating func cgroup(_ node: YAMLNode) -> String? {
         let what = "a cgroup below the cgroup2 mount, such as system.slice/nginx.service"
         guard let text = text(node, expected: what) else { return nil }
         let parts = text.split(separator: "/", omittingEmptySubsequences: false)

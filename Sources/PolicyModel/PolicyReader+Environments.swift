@@ -22,13 +22,19 @@ struct EnvironmentDraft {
 
 extension PolicyReader {
     private static let environmentKeys = [
-        "addresses", "remote", "host", "linkLocal", "permits", "protocols", "strict", "multicast", "mode",
+        "addresses", "remote", "host", "linkLocal", "permits", "protocols", "strict", "multicast", "mode", "unix",
     ]
 
     /// What `host` says.
     private enum Access: String, CaseIterable {
         case allow
         case deny
+    }
+
+    /// What `unix` says.
+    private enum UnixSockets: String, CaseIterable {
+        case shared
+        case `private`
     }
 
     /// The environment of a name; nil only if it is no mapping.
@@ -58,6 +64,9 @@ extension PolicyReader {
         }
         if let node = fields["multicast"], let flag = flag(node) {
             draft.environment.multicast = flag
+        }
+        if let node = fields["unix"], let sockets = word(node, of: UnixSockets.self) {
+            draft.environment.unixPrivate = sockets == .private
         }
         if let node = fields["mode"], let mode = word(node, of: Mode.self) {
             draft.environment.mode = mode

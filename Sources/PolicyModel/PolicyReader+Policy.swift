@@ -1,6 +1,6 @@
 extension PolicyReader {
     private static let policyKeys = [
-        "addressSpace", "addressSpaceInterfaces", "environments", "applications", "loopback",
+        "addressSpace", "addressSpaceInterfaces", "environments", "applications", "loopback", "guard",
     ]
 
     /// The whole file; nil if it is none at all. What it returns is valid only if no error was reported.
@@ -51,10 +51,14 @@ extension PolicyReader {
         checks.nearest = nearest
         checks.run()
         errors += checks.errors
+        let guardLine = fields.marks["guard"]?.line ?? 0
+        let hostGuard = fields["guard"].flatMap {
+            self.hostGuard($0, line: guardLine, space: space, applications: applications)
+        }
 
         return Policy(
             addressSpace: (space ?? []).map(\.value), addressSpaceInterfaces: interfaces,
             environments: environments.map(\.environment), applications: applications.map(\.application),
-            loopbackShared: shared, source: source)
+            loopbackShared: shared, hostGuard: hostGuard, source: source)
     }
 }

@@ -30,6 +30,8 @@ extension Reason {
         case .malformed: "the packet makes no sense"
         case .forged: "the source cannot come from where the packet came from"
         case .loopback: "nothing of the application's own listens there, and its loopback is not the host's"
+        case .membership: "no process leaves the application's cgroup, or starts in another one"
+        case .administration: "an application uses neither bpf(2) nor CAP_NET_ADMIN over the host"
         case .otherEnvironment: "the peer is in another environment, and no permit covers it"
         case .unassigned: "the address is in the address space, but in no environment"
         case .hostDenied: "the peer is the host, which the environment denies"
@@ -37,6 +39,7 @@ extension Reason {
         case .linkLocalDenied: "the peer is link-local, which the environment does not allow"
         case .multicast: "the environment does not allow multicast"
         case .broadcast: "the environment does not allow multicast, nor broadcasts"
+        case .unix: "the abstract Unix socket is not the application's own, as far as the kernel shows it"
         }
     }
 }

@@ -23,6 +23,9 @@ public enum Reason: String, CaseIterable, Hashable, Sendable {
     case forged = "forged"
     case loopback = "loopback"
 
+    case membership = "membership"
+    case administration = "administration"
+
     case otherEnvironment = "other-environment"
     case unassigned = "unassigned"
     case hostDenied = "host-denied"
@@ -30,6 +33,7 @@ public enum Reason: String, CaseIterable, Hashable, Sendable {
     case linkLocalDenied = "link-local-denied"
     case multicast = "multicast"
     case broadcast = "broadcast"
+    case unix = "unix"
 
     /// Whether it allows.
     public var allows: Bool {
@@ -44,7 +48,9 @@ public enum Reason: String, CaseIterable, Hashable, Sendable {
     /// Whether audit mode lifts it: a denial of reachability.
     public var isReachability: Bool {
         switch self {
-        case .otherEnvironment, .unassigned, .hostDenied, .remoteDenied, .linkLocalDenied, .multicast, .broadcast: true
+        case .otherEnvironment, .unassigned, .hostDenied, .remoteDenied, .linkLocalDenied, .multicast, .broadcast,
+            .unix:
+            true
         default: false
         }
     }

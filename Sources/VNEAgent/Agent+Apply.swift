@@ -41,11 +41,13 @@ extension Agent {
         let published = try asking { try dataplane.publishedPolicy() }
         // A policy that this version cannot read counts as none, and its replacement as one that revokes.
         let current = published.flatMap { try? Self.parse($0.text, source: $0.source) }
+        let guarded = try asking { try dataplane.guardedCgroups() }
         let plan = Plan.make(
-            current: current, desired: desired, attached: ground.applications,
-            cgroupsPresent: { isPresent($0, among: ground.applications) })
+            current: current, desired: desired, attached: ground.applications, guarded: guarded,
+            cgroupsPresent: { isPresent($0, among: ground.applications, guarded: guarded) })
         var report = ApplyReport(plan: plan, repairs: ground.repairs, warnings: ground.warnings)
         try checkAddresses(of: plan, ground: ground)
+        try checkGuard(of: desired, ground: ground)
         if dryRun { return report }
 
         var excluded = Set(ground.applications.flatMap(\.addresses.all))
@@ -116,6 +118,9 @@ extension Agent {
                 report.failures.append(ApplyReport.Failure(application: name, error: error))
             }
         }
+        for case .unprotect(let path, _) in plan.changes {
+            trying(Self.name(ofGuard: path)) { () throws(AgentError) in try unprotect(path) }
+        }
         for case .detach(let name, _) in plan.changes {
             guard let application = applications[name] else { continue }
             trying(name) { () throws(AgentError) in
@@ -135,6 +140,9 @@ extension Agent {
                     applications[name] = target
                 }
             }
+        }
+        for case .protect(let path) in plan.changes {
+            trying(Self.name(ofGuard: path)) { () throws(AgentError) in try protect(path) }
         }
         attachNew(plan, policy: policy, report: &report)
         for case .setEgress(let name, on: false) in plan.changes {
@@ -216,8 +224,13 @@ extension Agent {
     }
 
     /// An attached cgroup is found by its id, so that one that cannot be opened just now is not taken for gone.
-    private func isPresent(_ path: String, among applications: [AttachedApplication]) -> Bool {
+    private func isPresent(
+        _ path: String, among applications: [AttachedApplication], guarded: [GuardedCgroup]
+    ) -> Bool {
         if let attached = applications.first(where: { $0.cgroupPath == path }) { return !isGone(attached) }
+        if path == HostGuard.root || guarded.contains(where: { $0.path == path }) {
+            return isPresent(guarded: path, among: guarded)
+        }
         guard let cgroup = try? host.openCgroup(path) else { return false }
         host.close(cgroup)
         return true

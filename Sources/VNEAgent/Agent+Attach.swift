@@ -52,6 +52,7 @@ extension Agent {
             throw try unknownEnvironment(request.environment)
         }
         try checkFree(name: name, hostname: request.hostname, cgroup: cgroup, among: ground.applications)
+        try checkUnguarded(cgroup.path)
         let addresses = try addresses(
             request.addresses, in: environment, named: request.environment, for: name, of: policy, ground: ground)
         // A cgroup that `exec` just made holds nobody yet.

@@ -64,6 +64,7 @@ extension Agent {
                 warnings.append("line \(application.line): \(application.name) waits for its cgroup \(path): \(error)")
             }
         }
+        warnings += try guardWarnings(of: policy)
         for environment in policy.environments where environment.mode == .audit {
             warnings.append(
                 "line \(environment.line): \(environment.name) is in audit mode: what it denies is let through")

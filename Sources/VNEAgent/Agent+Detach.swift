@@ -38,6 +38,7 @@ extension Agent {
     public func detachAll() throws(AgentError) -> [AttachedApplication] {
         let applications = try asking { try dataplane.applications() }
         for application in applications { try takeAway(application) }
+        for cgroup in try asking({ try dataplane.guardedCgroups() }) { try asking { try dataplane.unprotect(cgroup) } }
         return applications
     }
 

@@ -42,6 +42,7 @@ extension Agent {
                 if let hint = error.hint { ground.warnings.append("\(application.name) is as it was found: \(hint)") }
             }
         }
+        try settleGuards(into: &ground)
         if !ground.repairs.isEmpty {
             ground.interfaceAddresses = try asking { try host.interfaceAddresses() }
         }

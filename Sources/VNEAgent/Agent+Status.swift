@@ -42,6 +42,8 @@ extension Agent {
                 "\(named.name) is named by the policy and not attached: its processes, if there are any, are not isolated"
             )
         }
+        let guards = try guards()
+        problems += Self.problems(of: guards, in: published?.policy)
         return InstanceStatus(
             instance: instance,
             policy: published.map {
@@ -49,7 +51,7 @@ extension Agent {
                     source: $0.published.source, generation: $0.published.generation,
                     environments: $0.policy.environments.count, applications: $0.policy.applications.count)
             },
-            applications: applications, problems: problems)
+            applications: applications, guards: guards, problems: problems)
     }
 
     private static func problems(of application: ApplicationStatus) -> [String] {

@@ -57,4 +57,19 @@ public protocol Dataplane {
     /// Takes the application from one environment, set of addresses or hostname to another in one step: still open if it
     /// was, and still denied everything if it was `attaching`.
     func update(_ application: AttachedApplication) throws
+
+    /// The guarded cgroups in the maps, in whatever state they are.
+    func guardedCgroups() throws -> [GuardedCgroup]
+
+    /// Records the cgroup (as `attaching`), attaches every hook of the guard to it and records it as `attached`. Also
+    /// finishes what a killed command left.
+    /// - Parameter descriptor: a file descriptor of the cgroup's directory.
+    func protect(_ cgroup: GuardedCgroup, descriptor: Int32) throws
+
+    /// Records the cgroup as `detaching`, takes the guard's hooks away and forgets it. Also finishes what a killed command
+    /// left; the cgroup may be gone.
+    func unprotect(_ cgroup: GuardedCgroup) throws
+
+    /// What the guard of a cgroup refused, by hook.
+    func refusals(of cgroup: GuardedCgroup) throws -> [Hook: UInt64]
 }

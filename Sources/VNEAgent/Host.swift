@@ -6,6 +6,9 @@ public protocol Host {
     /// - Parameter path: relative to the mount, or absolute below it.
     func openCgroup(_ path: String) throws -> OpenCgroup
 
+    /// Opens the root cgroup, for the guard of the whole host.
+    func openRootCgroup() throws -> OpenCgroup
+
     /// Closes what ``openCgroup(_:)`` or ``makeCgroup(_:)`` opened.
     func close(_ cgroup: OpenCgroup)
 

@@ -19,6 +19,8 @@ public struct InstanceStatus: Hashable, Sendable, Codable {
     public var policy: PolicySummary?
     /// The attached applications, by name.
     public var applications: [ApplicationStatus]
+    /// The guarded cgroups, by path.
+    public var guards: [GuardStatus]
     /// What is not as it should be, a sentence each.
     public var problems: [String]
 }
@@ -94,6 +96,7 @@ extension InstanceStatus: CustomStringConvertible {
             lines.append("instance \(instance): no policy is published")
         }
         lines.append(applications.isEmpty ? "no application is attached" : "\n\(applications.table)")
+        if !guards.isEmpty { lines.append("\n\(guards.table)") }
         if !problems.isEmpty { lines.append("") }
         return (lines + problems.map { "problem: \($0)" }).joined(separator: "\n")
     }

@@ -39,6 +39,14 @@ public struct UnloadedInstance: Dataplane {
     }
     /// Refused.
     public func update(_ application: AttachedApplication) throws { throw Self.refusal }
+    /// None is guarded.
+    public func guardedCgroups() -> [GuardedCgroup] { [] }
+    /// Refused.
+    public func protect(_ cgroup: GuardedCgroup, descriptor: Int32) throws { throw Self.refusal }
+    /// Refused.
+    public func unprotect(_ cgroup: GuardedCgroup) throws { throw Self.refusal }
+    /// Nothing was refused.
+    public func refusals(of cgroup: GuardedCgroup) -> [Hook: UInt64] { [:] }
 
     private static var refusal: AgentError { .noPolicy }
 }

@@ -58,6 +58,7 @@ public enum BPFError: Error, Hashable, Sendable {
         case mapMemory(name: String)
         case openPin(path: String)
         case pin(path: String)
+        case probeHook(hook: String)
         case findHierarchy
         case openCgroup(id: UInt64)
         case attachProgram(hook: String)
@@ -85,6 +86,7 @@ public enum BPFError: Error, Hashable, Sendable {
             case .mapMemory(let name): "map the memory of \(name)"
             case .openPin(let path): "open the pin \(path)"
             case .pin(let path): "pin \(path)"
+            case .probeHook(let hook): "find out whether the kernel has the hook \(hook)"
             case .findHierarchy: "find a cgroup2 mount in /proc/self/mounts"
             case .openCgroup(let id): "open the cgroup with id \(id)"
             case .attachProgram(let hook): "attach the hook \(hook)"
@@ -143,6 +145,8 @@ extension BPFError: CustomStringConvertible {
         case .failed(.attachProgram, EPERM, _):
             "the cgroup or one above it has a program at this hook that allows no other; bpftool cgroup tree shows it"
         case .failed(_, EPERM, _): "root is needed, in the host's user namespace, and a kernel that is not locked down"
+        case .failed(.attachProgram(let hook), E2BIG, _) where hook.hasPrefix("lsm_"):
+            "the kernel has room for ten hooks of BPF LSM on cgroups, and others use them; bpftool cgroup tree shows who"
         case .failed(.attachProgram, E2BIG, _): "the cgroup has 64 programs at this hook already: detach some"
         case .failed(.attachProgram, ENOENT, _): "the cgroup was removed meanwhile"
         case .failed(.loadObject, EINVAL, _), .failed(.loadObject, EACCES, _):

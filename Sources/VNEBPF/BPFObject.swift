@@ -79,6 +79,22 @@ internal import VNEPrograms
         guard result == 0 else { throw .failed(.loadObject(name: name), code: -result) }
     }
 
+    /// Has the object load the programs of these hooks and of no others that are optional. The C functions are
+    /// `bpf_program__set_autoload`, and `bpf_program__set_type` for programs whose section libbpf may not know.
+    func choose(_ hooks: Set<CgroupHook>) throws(BPFError) {
+        for hook in CgroupHook.allCases where hook.isOptional {
+            guard let program = unsafe bpf_object__find_program_by_name(handle, hook.programName) else { continue }
+            guard hooks.contains(hook) else {
+                let result = unsafe bpf_program__set_autoload(program, false)
+                guard result == 0 else { throw .failed(.loadObject(name: name), code: -result) }
+                continue
+            }
+            guard hook.securityFunction == nil else { continue }
+            unsafe bpf_program__set_type(program, hook.programType)
+            unsafe bpf_program__set_expected_attach_type(program, hook.attachType)
+        }
+    }
+
     /// Makes the maps and loads the programs. The C function is `bpf_object__load`.
     func load() throws(BPFError) {
         try LibBPFLog.collecting { () throws(BPFError) in
@@ -102,12 +118,14 @@ internal import VNEPrograms
         return names
     }
 
-    /// Names of the programs.
+    /// Names of the programs, without those that are not to be loaded.
     var programNames: [String] {
         var names: [String] = []
         var program = unsafe bpf_object__next_program(handle, nil)
         while let current = unsafe program {
-            unsafe names.append(String(cString: bpf_program__name(current)))
+            if unsafe bpf_program__autoload(current) {
+                unsafe names.append(String(cString: bpf_program__name(current)))
+            }
             unsafe program = unsafe bpf_object__next_program(handle, current)
         }
         return names

@@ -103,14 +103,23 @@ extension BPFProgram {
     }
 
     /// Ids of the programs, anybody's, that are attached to the cgroup itself; none where the cgroup is
-    /// gone or the kernel does not know the type. The C function is `bpf_prog_query`.
+    /// gone or the kernel does not know the type. The C function is `bpf_prog_query_opts`.
     static func attached(at type: bpf_attach_type, to cgroup: Int32) throws(BPFError) -> [UInt32] {
         var code: Int32 = 0
-        // As many as the kernel lets anybody attach: BPF_CGROUP_MAX_PROGS.
-        let ids = unsafe [UInt32](unsafeUninitializedCapacity: 64) { buffer, count in
-            var found: UInt32 = 64
-            code = unsafe -bpf_prog_query(cgroup, type, 0, nil, buffer.baseAddress, &found)
-            count = code == 0 ? Int(found) : 0
+        // As many as the kernel lets anybody attach: BPF_CGROUP_MAX_PROGS at each of the hooks of a type.
+        let most = type == BPF_LSM_CGROUP ? 640 : 64
+        // Of programs at several hooks of one type the kernel wants to say the flags, too.
+        var flags = [UInt32](repeating: 0, count: type == BPF_LSM_CGROUP ? most : 0)
+        let ids = unsafe flags.withUnsafeMutableBufferPointer { flags in
+            unsafe [UInt32](unsafeUninitializedCapacity: most) { buffer, count in
+                var options = unsafe bpf_prog_query_opts()
+                unsafe options.sz = MemoryLayout<bpf_prog_query_opts>.size
+                unsafe options.prog_ids = buffer.baseAddress
+                unsafe options.prog_cnt = UInt32(most)
+                if !flags.isEmpty { unsafe options.prog_attach_flags = flags.baseAddress }
+                code = unsafe -bpf_prog_query_opts(cgroup, type, &options)
+                count = unsafe code == 0 ? Int(options.prog_cnt) : 0
+            }
         }
         guard [0, EINVAL, ENOENT].contains(code) else { throw .failed(.queryPrograms(type: type.rawValue), code: code) }
         return ids

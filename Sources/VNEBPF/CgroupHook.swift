@@ -26,12 +26,22 @@ public enum CgroupHook: String, CaseIterable, Hashable, Sendable {
     case device
     /// setsockopt().
     case option
-
-    /// The hooks of an application, in the order of attaching: packets are dropped before calls are refused. Detaching
-    /// goes the other way, so `ingress` is there for as long as any hook is.
-    public static func hooks(egress: Bool) -> [CgroupHook] {
-        egress ? allCases : allCases.filter { $0 != .egress }
-    }
+    /// Connecting a Unix socket, and sending from one to a name.
+    case connectUnix = "connectunix"
+    case sendUnix = "sendunix"
+    /// Making a socket of any family.
+    case lsmSocket = "lsm_socket"
+    /// Opening a file, for those of the cgroup tree.
+    case lsmOpen = "lsm_open"
+    /// A new process, for one that starts in another cgroup.
+    case lsmClone = "lsm_clone"
+    /// bpf(2).
+    case lsmBPF = "lsm_bpf"
+    /// Use of a capability, for CAP_NET_ADMIN.
+    case lsmAdmin = "lsm_admin"
+    /// Connecting a Unix socket, and sending from one, where both ends are known.
+    case lsmConnect = "lsm_connect"
+    case lsmSend = "lsm_send"
 
     /// What all our programs' names begin with.
     static let programPrefix = "vne_"
@@ -58,8 +68,15 @@ public enum CgroupHook: String, CaseIterable, Hashable, Sendable {
         case .option: BPF_CGROUP_SETSOCKOPT
         case .ingress: BPF_CGROUP_INET_INGRESS
         case .egress: BPF_CGROUP_INET_EGRESS
+        case .connectUnix: Self.connectOfUnix
+        case .sendUnix: Self.sendOfUnix
+        case .lsmSocket, .lsmOpen, .lsmClone, .lsmBPF, .lsmAdmin, .lsmConnect, .lsmSend: BPF_LSM_CGROUP
         }
     }
+
+    /// `BPF_CGROUP_UNIX_CONNECT` and `BPF_CGROUP_UNIX_SENDMSG` of `linux/bpf.h`, which older headers do not have.
+    private static let connectOfUnix = bpf_attach_type(rawValue: 49)
+    private static let sendOfUnix = bpf_attach_type(rawValue: 50)
 
     /// Where else a program of another build may be attached: the cgroup hooks that this one does not use.
     static let otherAttachTypes: [bpf_attach_type] = {

@@ -39,7 +39,7 @@ extension Instance {
                 bytes: [UInt8](repeating: 0, count: try Self.byteCountOnAllCPUs(of: vne_counters.self)),
                 at: application.cgroupID)
         }
-        for hook in CgroupHook.hooks(egress: application.egress) {
+        for hook in try hooks(egress: application.egress) {
             if hasStorage {
                 try place(hook, on: cgroup)
             } else {
@@ -176,7 +176,7 @@ extension Instance {
 
     private func requireHooks(of application: AttachedApplication) throws(BPFError) {
         let attached = Set(try attachedHooks(of: application).map(\.hook))
-        let missing = CgroupHook.hooks(egress: application.egress).filter { !attached.contains($0) }
+        let missing = try hooks(egress: application.egress).filter { !attached.contains($0) }
         guard missing.isEmpty else { throw .hooksMissing(application.name, hooks: missing.map(\.rawValue)) }
     }
 

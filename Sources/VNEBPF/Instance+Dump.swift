@@ -77,6 +77,8 @@ extension Instance {
             try rawEntries(map, key: UInt32(0), byteCount: MemoryLayout<vne_handshake>.size)
                 .filter { $0.value.contains { $0 != 0 } }
         case .instance: try rawEntries(map, key: UInt32(0), byteCount: MemoryLayout<vne_instance>.size)
+        case .guarded: try rawEntries(map, key: UInt64(0), byteCount: MemoryLayout<vne_guarded>.size)
+        case .guardCount: try rawEntries(map, key: UInt64(0), byteCount: MemoryLayout<vne_guard_count>.size)
         case .denials: []
         }
     }

@@ -4,10 +4,12 @@ internal import VNEPrograms
 
 extension Instance {
     /// Loads everything for the first time and pins it below `directory`, which nobody sees yet.
+    /// - Parameter hooks: those whose programs are loaded, if they are optional.
     static func load(
-        _ image: ObjectImage, into directory: PinDirectory, netns cookie: UInt64
+        _ image: ObjectImage, hooks: Set<CgroupHook>, into directory: PinDirectory, netns cookie: UInt64
     ) throws(BPFError) {
         let object = try BPFObject.open(image, name: "vne")
+        try object.choose(hooks)
         try object.load()
         try BPFFileSystem.makeDirectory(directory.maps)
         for name in object.mapNames { try object.pinMap(name, at: "\(directory.maps)/\(name)") }
@@ -21,9 +23,10 @@ extension Instance {
     /// Each hook is given its new program in one step, so there is no moment without one; each hook of either build
     /// judges by the same maps, so a mixture denies whatever both deny. The record of which build it is comes last: a
     /// command that was killed on the way is done over by the next, which knows the programs of both by their maps.
-    func upgrade(to image: ObjectImage) throws(BPFError) {
+    func upgrade(to image: ObjectImage, hooks: Set<CgroupHook>) throws(BPFError) {
         try BPFFileSystem.sweep(directory.newPrograms)
         let object = try BPFObject.open(image, name: "vne")
+        try object.choose(hooks)
         let names = object.mapNames
         var missing: [String] = []
         for name in names {
@@ -46,6 +49,7 @@ extension Instance {
             try BPFFileSystem.move(directory.programs, to: directory.oldPrograms)
         }
         try BPFFileSystem.move(directory.newPrograms, to: directory.programs)
+        forgetPrograms()
         try BPFFileSystem.sweep(directory.oldPrograms)
         if BPFFileSystem.exists(directory.interfaces) {
             try unsteer()
@@ -60,7 +64,16 @@ extension Instance {
         let own = try OwnPrograms(of: directory)
         let applications = try applications()
         for hook in CgroupHook.allCases {
-            let program = try BPFProgram(pinnedAt: "\(path)/\(hook.programName)")
+            let pin = "\(path)/\(hook.programName)"
+            guard !hook.isOptional || BPFFileSystem.exists(pin) else {
+                for application in applications {
+                    if let cgroup = try openCgroup(application.cgroupID) {
+                        try own.remove(from: hook, on: cgroup.rawValue)
+                    }
+                }
+                continue
+            }
+            let program = try BPFProgram(pinnedAt: pin)
             let id = try program.id()
             for application in applications where application.egress || hook != .egress {
                 guard application.state != .detaching, let cgroup = try openCgroup(application.cgroupID) else {
@@ -72,6 +85,7 @@ extension Instance {
         for application in applications {
             if let cgroup = try openCgroup(application.cgroupID) { try own.removeUnknown(from: cgroup.rawValue) }
         }
+        try placeGuards(programs: path, by: own)
     }
 
     private static func write(
@@ -93,6 +107,7 @@ extension Instance {
     public func unload() throws(BPFError) {
         try requireExclusive()
         for application in try applications() { try detach(application) }
+        for cgroup in try guardedCgroups() { try unprotect(cgroup) }
         try Self.remove(directory)
     }
 
@@ -129,11 +144,13 @@ extension Instance {
     /// Takes the hooks of an instance, of whatever build, off every cgroup that has any. The pins have to be there still:
     /// once they are gone nobody can tell whose the programs are.
     ///
-    /// The kernel knows the cgroups: the storage of each is an entry of `attachment`.
+    /// The kernel knows the cgroups: the storage of each is an entry of `attachment`, or of `guard_count`.
     static func detachAll(of directory: PinDirectory) throws(BPFError) {
-        guard BPFFileSystem.exists(directory.map(.attachment)) else { return }
-        let attachments = try BPFMap(pinnedAt: directory.map(.attachment), name: PinnedMap.attachment.rawValue)
-        let cgroupIDs = try attachments.keys(from: UInt64(0))
+        var cgroupIDs: [UInt64] = []
+        for map in [PinnedMap.attachment, .guardCount] where BPFFileSystem.exists(directory.map(map)) {
+            let storage = try BPFMap(pinnedAt: directory.map(map), name: map.rawValue)
+            cgroupIDs += try storage.keys(from: UInt64(0))
+        }
         guard !cgroupIDs.isEmpty else { return }
         let own = try OwnPrograms(of: directory)
         let hierarchy = try CgroupHierarchy()

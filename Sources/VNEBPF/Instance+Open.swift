@@ -14,8 +14,9 @@ extension Instance {
         try open(name, netns: cookie, create: create, object: .embedded)
     }
 
+    /// - Parameter hooks: the optional ones that are loaded; nil for those that the kernel has.
     static func open(
-        _ name: String, netns cookie: UInt64, create: Bool, object: ObjectImage
+        _ name: String, netns cookie: UInt64, create: Bool, object: ObjectImage, hooks: Set<CgroupHook>? = nil
     ) throws(BPFError) -> Instance? {
         let directory = try PinDirectory(instance: name)
         if create { try BPFFileSystem.mountIfNeeded() }
@@ -25,7 +26,9 @@ extension Instance {
                 try check(record, instance: name, netns: cookie)
                 let instance = Instance(
                     name: name, access: .exclusive, networkNamespace: cookie, directory: directory, lock: lock)
-                if record.programs != object.digest { try instance.upgrade(to: object) }
+                if record.programs != object.digest {
+                    try instance.upgrade(to: object, hooks: try chosen(hooks))
+                }
                 return instance
             }
             let unpublished = directory.unpublished
@@ -49,11 +52,16 @@ extension Instance {
                 try BPFFileSystem.removeDirectory(unpublished.path)
                 return nil
             }
-            try load(object, into: unpublished, netns: cookie)
+            try load(object, hooks: try chosen(hooks), into: unpublished, netns: cookie)
             try BPFFileSystem.move(unpublished.path, to: directory.path)
             return Instance(
                 name: name, access: .exclusive, networkNamespace: cookie, directory: directory, lock: lock)
         }
+    }
+
+    private static func chosen(_ hooks: Set<CgroupHook>?) throws(BPFError) -> Set<CgroupHook> {
+        if let hooks { return hooks }
+        return try KernelHooks().usable
     }
 
     /// Opens an instance to read it. Waits for whoever changes it; nil if it is not there.

@@ -8,7 +8,7 @@ internal import PolicyModel
 /// - Note: needs kernel 6.6, for `BPF_TCX_INGRESS`. Without it such a socket is reachable on IPv4 and on loopback only.
 extension Instance {
     /// `BPF_TCX_INGRESS` of `linux/bpf.h`, which older headers do not have.
-    private static let ingressOfAnInterface = bpf_attach_type(rawValue: 46)
+    static let ingressOfAnInterface = bpf_attach_type(rawValue: 46)
 
     /// The program's name, in the object and as a pin.
     private static let steeringProgram = "vne_steer"

@@ -29,7 +29,9 @@ public final class Instance {
     let lock: Descriptor
     private var maps: [PinnedMap: OpenMap] = [:]
     private var programs: [CgroupHook: OpenProgram] = [:]
+    private var guardPrograms: [CgroupHook: OpenProgram] = [:]
     private var own: OwnPrograms?
+    private var loaded: Set<CgroupHook>?
     private var hierarchy: OpenHierarchy?
     /// The applications' cgroups by name, once somebody asked for one.
     var cgroupIDs: [String: UInt64]?
@@ -62,6 +64,37 @@ public final class Instance {
         let open = try OpenProgram(try BPFProgram(pinnedAt: directory.program(hook)))
         programs[hook] = open
         return open
+    }
+
+    /// The guard's program of a hook; opened at the first call.
+    func guardProgram(_ hook: CgroupHook) throws(BPFError) -> OpenProgram {
+        if let open = guardPrograms[hook] { return open }
+        let open = try OpenProgram(try BPFProgram(pinnedAt: directory.guardProgram(hook)))
+        guardPrograms[hook] = open
+        return open
+    }
+
+    /// Has programs opened anew, after others took their place.
+    func forgetPrograms() {
+        programs = [:]
+        guardPrograms = [:]
+        loaded = nil
+    }
+
+    /// The hooks that the instance has programs for: all but those that the kernel had not when they were loaded.
+    func loadedHooks() throws(BPFError) -> Set<CgroupHook> {
+        if let loaded { return loaded }
+        let pins = Set(try BPFFileSystem.entries(of: directory.programs).map(\.name))
+        let found = Set(CgroupHook.allCases.filter { !$0.isOptional || pins.contains($0.programName) })
+        loaded = found
+        return found
+    }
+
+    /// The hooks of an application, in the order of attaching: packets are dropped before calls are refused. Detaching
+    /// goes the other way, so `ingress` is there for as long as any hook is.
+    func hooks(egress: Bool) throws(BPFError) -> [CgroupHook] {
+        let loaded = try loadedHooks()
+        return CgroupHook.allCases.filter { loaded.contains($0) && (egress || $0 != .egress) }
     }
 
     /// What tells the instance's programs from others; made at the first call.

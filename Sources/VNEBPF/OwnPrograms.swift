@@ -7,7 +7,8 @@ internal import CLibBPF
 /// which was killed left; those of another instance, of systemd or of a network plugin do not.
 final class OwnPrograms {
     private let maps: Set<UInt32>
-    private var judged: [UInt32: Bool] = [:]
+    /// The names of the instance's programs; nil for those of others.
+    private var judged: [UInt32: String?] = [:]
 
     /// Reads the ids of the maps that are pinned in the directory.
     init(of directory: PinDirectory) throws(BPFError) {
@@ -19,23 +20,31 @@ final class OwnPrograms {
     }
 
     /// Whether the program with this id is the instance's. A program that is gone is nobody's.
-    func contain(_ id: UInt32) throws(BPFError) -> Bool {
+    func contain(_ id: UInt32) throws(BPFError) -> Bool { try ownName(of: id) != nil }
+
+    /// What a program of the instance is called; nil for one of others.
+    private func ownName(of id: UInt32) throws(BPFError) -> String? {
         if let known = judged[id] { return known }
-        guard let program = try BPFProgram.withID(id) else { return false }
+        guard let program = try BPFProgram.withID(id) else { return nil }
         let (name, used) = try program.nameAndMaps()
         let isOwn = name.hasPrefix(CgroupHook.programPrefix) && !maps.isDisjoint(with: used)
-        judged[id] = isOwn
-        return isOwn
+        judged[id] = .some(isOwn ? name : nil)
+        return isOwn ? name : nil
     }
 
     /// Ids of the instance's programs that are attached to the cgroup itself.
     func attached(at hook: CgroupHook, to cgroup: Int32) throws(BPFError) -> [UInt32] {
-        try attached(at: hook.attachType, to: cgroup)
+        let own = try attached(at: hook.attachType, to: cgroup)
+        return hook.sharesAttachType ? own.filter { $0.name == hook.programName }.map(\.id) : own.map(\.id)
     }
 
-    private func attached(at type: bpf_attach_type, to cgroup: Int32) throws(BPFError) -> [UInt32] {
-        var own: [UInt32] = []
-        for id in try BPFProgram.attached(at: type, to: cgroup) where try contain(id) { own.append(id) }
+    private func attached(
+        at type: bpf_attach_type, to cgroup: Int32
+    ) throws(BPFError) -> [(id: UInt32, name: String)] {
+        var own: [(id: UInt32, name: String)] = []
+        for id in try BPFProgram.attached(at: type, to: cgroup) {
+            if let name = try ownName(of: id) { own.append((id, name)) }
+        }
         return own
     }
 
@@ -57,16 +66,22 @@ final class OwnPrograms {
 
     /// Takes the instance's programs off a hook.
     func remove(from hook: CgroupHook, on cgroup: Int32) throws(BPFError) {
-        try remove(from: hook.attachType, on: cgroup)
-    }
-
-    private func remove(from type: bpf_attach_type, on cgroup: Int32) throws(BPFError) {
-        for id in try attached(at: type, to: cgroup) { try BPFProgram.withID(id)?.detach(at: type, from: cgroup) }
+        for id in try attached(at: hook, to: cgroup) {
+            try BPFProgram.withID(id)?.detach(at: hook.attachType, from: cgroup)
+        }
     }
 
     /// Takes the instance's programs off hooks that this build does not know.
     func removeUnknown(from cgroup: Int32) throws(BPFError) {
-        for type in CgroupHook.otherAttachTypes { try remove(from: type, on: cgroup) }
+        for type in CgroupHook.otherAttachTypes {
+            for (id, _) in try attached(at: type, to: cgroup) {
+                try BPFProgram.withID(id)?.detach(at: type, from: cgroup)
+            }
+        }
+        let known = Set(CgroupHook.allCases.map(\.programName))
+        for (id, name) in try attached(at: BPF_LSM_CGROUP, to: cgroup) where !known.contains(name) {
+            try BPFProgram.withID(id)?.detach(at: BPF_LSM_CGROUP, from: cgroup)
+        }
     }
 
     /// Takes all of the instance's programs off a cgroup, `ingress` last.

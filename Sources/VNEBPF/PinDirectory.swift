@@ -39,6 +39,7 @@ struct PinDirectory {
 
     func map(_ map: PinnedMap) -> String { "\(maps)/\(map.rawValue)" }
     func program(_ hook: CgroupHook) -> String { program(named: hook.programName) }
+    func guardProgram(_ hook: CgroupHook) -> String { program(named: hook.guardProgramName) }
     func program(named name: String) -> String { "\(programs)/\(name)" }
 
     /// Letters, digits, `-` and `_`, at most 63 bytes. The BPF file system reserves dots.
@@ -73,4 +74,8 @@ public enum PinnedMap: String, CaseIterable, Hashable, Sendable {
     case instance
     /// The ring buffer of denials.
     case denials
+    /// What the commands know of a guarded cgroup.
+    case guarded
+    /// What the guard refused, a cgroup's storage.
+    case guardCount = "guard_count"
 }

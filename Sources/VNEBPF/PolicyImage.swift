@@ -145,6 +145,7 @@ extension PolicyImage {
             if environment.multicast { record.flags |= UInt32(VNE_ENVIRONMENT_MULTICAST) }
             if environment.mode == .audit { record.flags |= UInt32(VNE_ENVIRONMENT_AUDIT) }
             if environment.needsEgress { record.flags |= UInt32(VNE_ENVIRONMENT_STRICT) }
+            if environment.unixPrivate { record.flags |= UInt32(VNE_ENVIRONMENT_UNIX_PRIVATE) }
             let ipv4 = environment.addresses.filter { $0.family == .ipv4 }
             if let prefix = ipv4.first {
                 if ipv4.count == 1 { record.flags |= UInt32(VNE_ENVIRONMENT_ONE_PREFIX4) }
@@ -256,6 +257,10 @@ extension PolicyImage {
                 throw error(.sharedServices(count: shared.count, most: Int(VNE_SHARED_MAX)))
             }
             header.shared_count = UInt32(shared.count)
+            if let addresses = policy.hostGuard?.addresses {
+                header.guard4 = addresses.ipv4?.layout ?? vne_address()
+                header.guard6 = addresses.ipv6?.layout ?? vne_address()
+            }
             // A longer name is cut: it is for messages only.
             var source = policy.source
             while !FixedText.write(source, to: &header.source) { source.removeLast() }

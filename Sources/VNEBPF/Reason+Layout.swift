@@ -26,6 +26,8 @@ extension Reason {
         case .malformed: VNE_REASON_MALFORMED
         case .forged: VNE_REASON_FORGED
         case .loopback: VNE_REASON_LOOPBACK
+        case .membership: VNE_REASON_MEMBERSHIP
+        case .administration: VNE_REASON_ADMINISTRATION
         case .otherEnvironment: VNE_REASON_OTHER_ENVIRONMENT
         case .unassigned: VNE_REASON_UNASSIGNED
         case .hostDenied: VNE_REASON_HOST_DENIED
@@ -33,6 +35,7 @@ extension Reason {
         case .linkLocalDenied: VNE_REASON_LINK_LOCAL_DENIED
         case .multicast: VNE_REASON_MULTICAST
         case .broadcast: VNE_REASON_BROADCAST
+        case .unix: VNE_REASON_UNIX
         }
     }
 

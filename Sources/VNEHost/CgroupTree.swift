@@ -79,6 +79,17 @@ final class CgroupTree {
         return try opened(directory, path)
     }
 
+    /// Opens the root of the hierarchy; refuses where the mount shows a part of it only. The caller closes its descriptor.
+    func openRoot() throws(HostError) -> OpenCgroup {
+        let directory = try openDirectory(".")
+        guard let id = Self.inode(of: directory) else { throw .system("open the cgroup", mountPath) }
+        guard id == 1 else {
+            throw HostError(
+                .refused, "use the root cgroup", mountPath, hint: "This mount shows a part of the hierarchy only.")
+        }
+        return OpenCgroup(path: HostGuard.root, id: id, level: 0, descriptor: directory.release())
+    }
+
     /// Makes a cgroup and those above it, or opens it if it is there. What was made is removed again if a later step fails.
     func make(_ path: String) throws(HostError) -> OpenCgroup {
         let path = try normalized(path)

@@ -15,6 +15,11 @@ extension LinuxHost {
         try cgroups().open(path)
     }
 
+    /// Opens the root cgroup, for the guard of the whole host. It can be no application.
+    public func openRootCgroup() throws(HostError) -> OpenCgroup {
+        try cgroups().openRoot()
+    }
+
     /// Closes what ``openCgroup(_:)`` or ``makeCgroup(_:)`` opened.
     public func close(_ cgroup: OpenCgroup) {
         _ = Glibc.close(cgroup.descriptor)

@@ -11,6 +11,7 @@ enum DumpSubject: String, CaseIterable, ExpressibleByArgument {
     case attachment
     case owner
     case counters
+    case guarded
     case denials
 
     /// The pinned map; hooks are in none.

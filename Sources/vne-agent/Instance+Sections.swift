@@ -13,6 +13,7 @@ extension Instance {
         case .attachment: [try attachmentSection()]
         case .owner: [try ownerSection()]
         case .counters: [try counterSection()]
+        case .guarded: [try guardedSection()]
         case .denials:
             [
                 DumpSection(
@@ -77,6 +78,15 @@ extension Instance {
                 ])
             }
         }
+        for cgroup in try guardedCgroups() {
+            for attached in try attachedHooks(of: cgroup) {
+                rows.append([
+                    "-", attached.hook.rawValue, attached.hook.guardProgramName, "\(attached.programID)",
+                    "\(cgroup.id)",
+                    cgroup.path,
+                ])
+            }
+        }
         return DumpSection(
             name: "hooks", about: "programs of the instance that are attached now",
             table: Table(["APPLICATION", "HOOK", "PROGRAM", "PROG-ID", "ID", "CGROUP"], rows: rows))
@@ -132,6 +142,20 @@ extension Instance {
             name: "counters", about: try about(.counters),
             table: Table(
                 ["ID", "APPLICATION", "HOOK", "REASON", "VERDICT", "COUNT"], rows: rows, rightAligned: [5]))
+    }
+
+    private func guardedSection() throws -> DumpSection {
+        let rows = try guardedCgroups().map { cgroup in
+            let refused = try refusals(of: cgroup).sorted { $0.key.rawValue < $1.key.rawValue }
+                .map { "\($0.key.name)=\($0.value)" }
+            return [
+                "\(cgroup.id)", cgroup.state.rawValue, refused.isEmpty ? "-" : refused.joined(separator: ","),
+                cgroup.path,
+            ]
+        }
+        return DumpSection(
+            name: "guarded", about: try about(.guarded),
+            table: Table(["ID", "STATE", "REFUSED", "CGROUP"], rows: rows))
     }
 
     // MARK: - Names

@@ -32,7 +32,7 @@ struct StatusCommand: ParsableCommand {
 struct ListCommand: ParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "list",
-        abstract: "List the attached applications.",
+        abstract: "List the attached applications and, without --json, the guarded cgroups.",
         discussion: """
             Example:
               vne-agent list --json
@@ -42,8 +42,12 @@ struct ListCommand: ParsableCommand {
     @OptionGroup var output: OutputOptions
 
     func run() throws {
-        let applications = try Session(instance, .show).agent.list()
-        if output.json { try Console.show(json: applications) } else { Console.show(applications.table) }
+        let agent = try Session(instance, .show).agent
+        let applications = try agent.list()
+        guard !output.json else { return try Console.show(json: applications) }
+        Console.show(applications.table)
+        let guards = try agent.guards()
+        if !guards.isEmpty { Console.show("\n\(guards.table)") }
     }
 }
 

@@ -81,6 +81,10 @@ import Testing
                     cgroup: "system.slice/postgresql.service", line: 40),
                 Application(name: "post", environment: "mail", addresses: nil, line: 41),
             ])
+        #expect(
+            policy.hostGuard
+                == HostGuard(
+                    cgroups: ["system.slice", "user.slice"], addresses: own("192.0.2.10", "2001:db8::10"), line: 42))
     }
 
     @Test func `what is left out has its default`() throws {
@@ -155,7 +159,7 @@ import Testing
         #expect(
             messages("addressSpce: 10.10.0.0/16\nenvironments: {}\n") == [
                 "1:1: unknown key “addressSpce”; expected addressSpace, addressSpaceInterfaces, environments, "
-                    + "applications or loopback; did you mean “addressSpace”?"
+                    + "applications, loopback or guard; did you mean “addressSpace”?"
             ])
     }
 

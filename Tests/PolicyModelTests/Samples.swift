@@ -97,5 +97,6 @@ let wholeFile = """
         cgroup: system.slice/nginx.service
       db: {environment: payments, address: [10.10.3.1], cgroup: system.slice/postgresql.service}
       post: {environment: mail, address: auto}
+    guard: {cgroups: [system.slice, user.slice], addresses: [192.0.2.10, "2001:db8::10"]}
 
     """

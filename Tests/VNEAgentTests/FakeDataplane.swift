@@ -125,6 +125,29 @@ struct FakeDataplane: Dataplane {
         if !egress { try step("egress: detach") { _ = world.egress.remove(id) } }
     }
 
+    func guardedCgroups() throws -> [GuardedCgroup] {
+        try step("guardedCgroups") { world.guarded.values.sorted { $0.id < $1.id } }
+    }
+
+    func protect(_ cgroup: GuardedCgroup, descriptor: Int32) throws {
+        if !world.descriptors.contains(descriptor) { world.violations.append("protect with a closed cgroup") }
+        try step("protect: record") {
+            world.guarded[cgroup.id] = GuardedCgroup(state: .attaching, path: cgroup.path, id: cgroup.id)
+        }
+        try step("protect: hooks") { _ = world.guardHooks.insert(cgroup.id) }
+        try step("protect: done") { world.guarded[cgroup.id]?.state = .attached }
+    }
+
+    func unprotect(_ cgroup: GuardedCgroup) throws {
+        try step("unprotect: record") { world.guarded[cgroup.id]?.state = .detaching }
+        try step("unprotect: hooks") { _ = world.guardHooks.remove(cgroup.id) }
+        try step("unprotect: forget") { world.guarded[cgroup.id] = nil }
+    }
+
+    func refusals(of cgroup: GuardedCgroup) throws -> [Hook: UInt64] {
+        try step("refusals") { world.refusals[cgroup.id] ?? [:] }
+    }
+
     func counters(of application: AttachedApplication) throws -> VerdictCounters {
         try step("counters") { world.counters[application.cgroupID] ?? VerdictCounters() }
     }

@@ -12,6 +12,12 @@ struct FakeHost: Host {
         }
     }
 
+    func openRootCgroup() throws -> OpenCgroup {
+        try world.step("openRootCgroup") {
+            OpenCgroup(path: "/", id: 1, level: 0, descriptor: world.makeDescriptor())
+        }
+    }
+
     func close(_ cgroup: OpenCgroup) {
         if world.descriptors.remove(cgroup.descriptor) == nil {
             world.violations.append("closed twice: \(cgroup.path)")

@@ -57,6 +57,10 @@ final class FakeWorld {
     /// What an open attachment judges by.
     var open: [UInt64: Subject] = [:]
     var counters: [UInt64: VerdictCounters] = [:]
+    var guarded: [UInt64: GuardedCgroup] = [:]
+    /// Cgroups that have the guard's hooks.
+    var guardHooks: Set<UInt64> = []
+    var refusals: [UInt64: [Hook: UInt64]] = [:]
     var recorded: [UInt64: [RecordedFlow]] = [:]
     var publications: [(revoking: Bool, view: HostView)] = []
     /// How often the policy's text was read.
@@ -128,6 +132,8 @@ final class FakeWorld {
             .map { "claim of \($0.key) by \($0.value)" }
         found += hooks.filter { records[$0.key] == nil && !$0.value.isEmpty }.map { "hooks of \($0.key)" }
         found += open.keys.filter { records[$0] == nil }.map { "\($0) open without a record" }
+        found += guarded.values.filter { $0.state != .attached }.map { "guard of \($0.path) \($0.state)" }
+        if guardHooks != Set(guarded.keys) { found.append("the guard's hooks are not where they are recorded") }
         found += egress.filter { records[$0] == nil }.map { "egress of \($0)" }
         found += applicationAddresses.subtracting(records.values.flatMap(\.addresses.all)).map { "address \($0)" }
         found += loopbacks.subtracting(records.values.map(\.loopback.ipv6)).map { "loopback \($0)" }

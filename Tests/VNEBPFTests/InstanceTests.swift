@@ -21,7 +21,7 @@ extension KernelSuite {
             for map in PinnedMap.allCases {
                 #expect(try instance.information(of: map).name == map.rawValue)
             }
-            for hook in CgroupHook.allCases {
+            for hook in world.hooks(egress: true) {
                 #expect(BPFFileSystem.exists(instance.directory.program(hook)), "\(hook)")
             }
             let record = try instance.instanceRecord()
@@ -163,7 +163,7 @@ extension KernelSuite {
                 try world.attach(application, cgroup, by: instance)
                 maps = try PinnedMap.allCases.map { try instance.information(of: $0).id }
                 hooks = try instance.attachedHooks(of: application)
-                #expect(hooks.count == CgroupHook.allCases.count)
+                #expect(hooks.map(\.hook) == world.hooks(egress: true))
                 try instance.unload()
             }
             #expect(try openDescriptors() == before)

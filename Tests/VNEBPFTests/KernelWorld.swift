@@ -113,6 +113,13 @@ final class KernelWorld {
         try #require(try Instance.open(name, netns: cookie, create: create))
     }
 
+    /// The hooks of an application on this kernel.
+    func hooks(egress: Bool) -> [CgroupHook] {
+        CgroupHook.allCases.filter { Self.usable.contains($0) && (egress || $0 != .egress) }
+    }
+
+    private static let usable = (try? KernelHooks().usable) ?? []
+
     /// Two environments with a permit on TCP 80 from the first to the second.
     static let policy = Policy(
         addressSpace: [prefix("10.213.0.0/16"), prefix("fd00:213::/32")],

@@ -16,7 +16,7 @@ extension KernelSuite {
             let world = try KernelWorld()
             let cgroup = try world.makeCgroup()
             let application = world.application(in: cgroup)
-            let hooks = CgroupHook.hooks(egress: false)
+            let hooks = world.hooks(egress: false)
             for count in 0...hooks.count {
                 do {
                     let killed = try world.open()
@@ -51,7 +51,7 @@ extension KernelSuite {
             try world.publish(by: instance)
             var application = world.application(in: cgroup, egress: true)
             application.state = .detaching
-            let hooks = CgroupHook.hooks(egress: true)
+            let hooks = world.hooks(egress: true)
             for count in 0...hooks.count {
                 try world.attach(application, cgroup, by: instance)
                 try instance.map(.application).handle.write(ApplicationRecord.record(of: application), at: cgroup.id)
@@ -85,7 +85,7 @@ extension KernelSuite {
                     #expect(try instance.applications().isEmpty)
                 } else {
                     try world.attach(application, cgroup, by: instance)
-                    #expect(try instance.attachedHooks(of: application).map(\.hook) == CgroupHook.hooks(egress: false))
+                    #expect(try instance.attachedHooks(of: application).map(\.hook) == world.hooks(egress: false))
                 }
             }
         }
@@ -105,8 +105,8 @@ extension KernelSuite {
                 on: cgroup.descriptor)
             #expect(try instance.application(cgroupID: cgroup.id)?.egress == false)
             try world.publish(by: instance)
-            #expect(try instance.attachedHooks(of: application).map(\.hook) == CgroupHook.hooks(egress: false))
-            #expect(try instance.attachedHooks(of: other).map(\.hook) == CgroupHook.hooks(egress: true))
+            #expect(try instance.attachedHooks(of: application).map(\.hook) == world.hooks(egress: false))
+            #expect(try instance.attachedHooks(of: other).map(\.hook) == world.hooks(egress: true))
         }
 
         @Test func `an attach that was begun as something else leaves nothing of that`() throws {
@@ -121,7 +121,7 @@ extension KernelSuite {
             #expect(try instance.application(named: "first") == nil)
             #expect(
                 try instance.attachedHooks(of: world.application(in: cgroup)).map(\.hook)
-                    == CgroupHook.hooks(egress: false))
+                    == world.hooks(egress: false))
             #expect(try instance.applications().map(\.name) == ["web.shop"])
         }
 

@@ -70,7 +70,7 @@ extension KernelSuite {
             }
             let upgraded = try Instance.open(world.name, netns: world.cookie, create: false, object: other)
             let instance = try #require(upgraded)
-            for hook in CgroupHook.allCases { #expect(BPFFileSystem.exists(instance.directory.program(hook))) }
+            for hook in world.hooks(egress: true) { #expect(BPFFileSystem.exists(instance.directory.program(hook))) }
             #expect(!BPFFileSystem.exists(instance.directory.oldPrograms))
             #expect(try world.run(in: cgroup, KernelWorld.connect) == "\(EPERM)")
         }
@@ -94,6 +94,7 @@ extension KernelSuite {
                 for name in object.mapNames {
                     try object.reuse(try BPFMap(pinnedAt: "\(instance.directory.maps)/\(name)", name: name), for: name)
                 }
+                try object.choose(Set(world.hooks(egress: true)))
                 try object.load()
                 for hook in [CgroupHook.ingress, .connect4, .name6] {
                     let path = "\(instance.directory.newPrograms)/\(hook.programName)"
@@ -109,7 +110,7 @@ extension KernelSuite {
             let upgraded = try Instance.open(world.name, netns: world.cookie, create: false, object: other)
             let instance = try #require(upgraded)
             let after = try instance.attachedHooks(of: application)
-            #expect(after.map(\.hook) == CgroupHook.hooks(egress: false))
+            #expect(after.map(\.hook) == world.hooks(egress: false))
             #expect(Set(after.map(\.programID)).isDisjoint(with: mixed))
             #expect(KernelObjects.allGone(programs: mixed + before))
             try instance.detach(application)
@@ -128,7 +129,7 @@ extension KernelSuite {
             }
             let upgraded = try Instance.open(world.name, netns: world.cookie, create: false, object: other)
             #expect(
-                try #require(upgraded).attachedHooks(of: application).map(\.hook) == CgroupHook.hooks(egress: false))
+                try #require(upgraded).attachedHooks(of: application).map(\.hook) == world.hooks(egress: false))
         }
 
         @Test func `an upgrade keeps what the cgroup's storage holds`() throws {

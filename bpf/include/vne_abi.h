@@ -48,8 +48,10 @@ enum vne_hook {
 	VNE_HOOK_SEND = 3,
 	VNE_HOOK_INGRESS = 4,
 	VNE_HOOK_EGRESS = 5,
+	/** A call that would lead round the others: leaving the cgroup, bpf(2), administering the network. */
+	VNE_HOOK_SYSTEM = 6,
 };
-#define VNE_HOOKS 6
+#define VNE_HOOKS 7
 
 /**
  * Why a call or a packet was allowed or denied. Values below VNE_REASON_FIRST_DENIAL allow, the others deny.
@@ -97,25 +99,31 @@ enum vne_reason {
 	VNE_REASON_FORGED = 18,
 	/** Loopback, and nothing of the application's own listens there. */
 	VNE_REASON_LOOPBACK = 19,
+	/** A process that would leave the application's cgroup, or start in another one. */
+	VNE_REASON_MEMBERSHIP = 20,
+	/** bpf(2), or a use of CAP_NET_ADMIN over the host. */
+	VNE_REASON_ADMINISTRATION = 21,
 
 	/** Another environment, and no permit covers it. */
-	VNE_REASON_OTHER_ENVIRONMENT = 20,
+	VNE_REASON_OTHER_ENVIRONMENT = 22,
 	/** Inside the address space, in no environment. */
-	VNE_REASON_UNASSIGNED = 21,
+	VNE_REASON_UNASSIGNED = 23,
 	/** The host, and the environment denies the host. */
-	VNE_REASON_HOST_DENIED = 22,
+	VNE_REASON_HOST_DENIED = 24,
 	/** The rest of the world, denied by the remote policy. */
-	VNE_REASON_REMOTE_DENIED = 23,
+	VNE_REASON_REMOTE_DENIED = 25,
 	/** A link-local peer, and the environment does not allow them. */
-	VNE_REASON_LINK_LOCAL_DENIED = 24,
+	VNE_REASON_LINK_LOCAL_DENIED = 26,
 	/** A multicast group, and the environment does not allow them. */
-	VNE_REASON_MULTICAST = 25,
+	VNE_REASON_MULTICAST = 27,
 	/** A broadcast address, and the environment does not allow groups. */
-	VNE_REASON_BROADCAST = 26,
+	VNE_REASON_BROADCAST = 28,
+	/** An abstract Unix socket that is not the application's own. */
+	VNE_REASON_UNIX = 29,
 };
 #define VNE_REASON_FIRST_DENIAL 10
-#define VNE_REASON_FIRST_REACHABILITY 20
-#define VNE_REASONS 27
+#define VNE_REASON_FIRST_REACHABILITY 22
+#define VNE_REASONS 30
 
 /* ------------------------------------------------------------------ the policy image */
 
@@ -239,6 +247,10 @@ struct vne_image_header {
 	__u32 shared_count;
 	__u32 reserved;
 	struct vne_shared_service shared[VNE_SHARED_MAX];
+	/** What wildcards of guarded processes become, and their source towards the address space; all zero for none.
+	 */
+	struct vne_address guard4;
+	struct vne_address guard6;
 	/** The policy file's name as it was given, for messages that name a line. */
 	char source[256];
 };
@@ -298,6 +310,8 @@ struct vne_environment {
 #define VNE_ENVIRONMENT_ONE_PREFIX6 0x40u
 /** Datagrams to and from multicast groups and broadcast addresses are judged; without it they are denied. */
 #define VNE_ENVIRONMENT_MULTICAST 0x100u
+/** Its applications reach no abstract Unix sockets but their own. */
+#define VNE_ENVIRONMENT_UNIX_PRIVATE 0x200u
 
 #define VNE_PROTOCOL_TCP 0x1u
 #define VNE_PROTOCOL_UDP 0x2u
@@ -465,6 +479,31 @@ struct vne_application {
 	/** Relative to the cgroup2 mount, without a leading slash. */
 	char cgroup_path[VNE_CGROUP_PATH_MAX + 1];
 };
+
+/* ------------------------------------------------------------------ guarded cgroups */
+
+/**
+ * What is remembered of a guarded cgroup: value of the hash map `guarded` (key: cgroup id, __u64). No program reads it.
+ * `state` is one of VNE_APPLICATION_ATTACHING, …_ATTACHED and …_DETACHING.
+ */
+struct vne_guarded {
+	__u32 state;
+	__u32 reserved;
+	/** Relative to the cgroup2 mount, without a leading slash; `/` for the root cgroup. */
+	char cgroup_path[VNE_CGROUP_PATH_MAX + 1];
+};
+
+/** What the guard of a cgroup refused: value of the cgroup storage map `guard_count` (key: cgroup id, __u64). */
+struct vne_guard_count {
+	/** Indexed by enum vne_hook. */
+	__u64 denied[VNE_HOOKS];
+	/** The second of the monotonic clock to which `event_count` belongs. */
+	__u32 event_second;
+	/** Denials put into the ring buffer in that second. */
+	__u32 event_count;
+};
+
+/* ------------------------------------------------------------------ the instance */
 
 /** What the instance is: the only value of the array map `instance`. */
 struct vne_instance {
