@@ -53,7 +53,8 @@ extension Instance {
     public func environment(named name: String) throws(BPFError) -> PublishedEnvironment? {
         guard let environment = try publishedImage()?.environment(named: name) else { return nil }
         return PublishedEnvironment(
-            id: environment.id, needsEgress: environment.needsEgress, families: environment.families)
+            id: environment.id, needsEgress: environment.needsEgress, families: environment.families,
+            requires: environment.requires)
     }
 
     /// Which environment the published policy gives the address to, found without reading its text.

@@ -35,6 +35,8 @@ public final class Instance {
     private var hierarchy: OpenHierarchy?
     /// The applications' cgroups by name, once somebody asked for one.
     var cgroupIDs: [String: UInt64]?
+    /// Why the kernel does not hold protections, once somebody asked: asking means trying to load programs.
+    var probed: [Protection: String]?
     /// A reader of the published image, once somebody asked for it.
     var image: PolicyImageReader?
     /// The application that ``attach(_:cgroup:)`` has just made whole, so that ``open(_:)`` need not look again.
