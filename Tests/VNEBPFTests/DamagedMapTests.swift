@@ -95,8 +95,8 @@ import VNEPrograms
         let words = [UInt64](repeating: .max, count: MemoryLayout<vne_counters>.size / 8)
         let bytes = (words + words).flatMap { word in (0..<8).map { UInt8(truncatingIfNeeded: word >> ($0 * 8)) } }
         let counters = Instance.counters(of: bytes)
-        #expect(counters.verdicts[.connect]?[.permit] == .max - 1)
-        #expect(counters.audited[.ingress] == .max - 1)
+        #expect(counters.verdicts[.connect]?[.permit] == UInt64.max - 1)
+        #expect(counters.audited[.ingress] == UInt64.max - 1)
     }
 
     @Test func `a private loopback at the end of all addresses has its own ones`() {
