@@ -6,7 +6,7 @@ import re
 import subprocess
 import unittest
 
-from world import ASK_TCP, Host, PYTHON_PRELUDE, TCP_WHO, programs_on, run
+from world import ASK_TCP, HOOKS, Host, PYTHON_PRELUDE, TCP_WHO, programs_on, run
 
 POLICY = """
 addressSpace: 10.10.0.0/16
@@ -16,8 +16,6 @@ environments:
 """
 
 # What a denied call can end in: an errno, or no answer where only the packet hook is there yet.
-# Of an application without egress.
-HOOKS = 16
 REFUSED = ("EPERM", "timeout")
 
 # Tries the other environment over TCP and UDP until it is told to stop, and says how often it got through.

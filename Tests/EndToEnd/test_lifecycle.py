@@ -7,7 +7,7 @@ import subprocess
 import time
 import unittest
 
-from world import ASK_TCP, BPFTOOL, Host, MOUNT, TCP_WHO, kernel_objects, programs_on, run, sweep_once
+from world import ASK_TCP, BPFTOOL, HOOKS, Host, MOUNT, TCP_WHO, kernel_objects, programs_on, run, sweep_once
 
 POLICY = """
 addressSpace: 10.10.0.0/16
@@ -50,7 +50,7 @@ class Lifecycle(unittest.TestCase):
         dumped = self.host.json("dump")
         for name in ("web", "bank"):
             programs = self.programs_on(name)
-            self.assertEqual(len(programs), 15, tree)
+            self.assertEqual(len(programs), HOOKS, tree)
             hooks = [hook for hook in dumped["hooks"] if hook["application"] == name]
             listed = [number for number, _ in programs_on(self.host.cgroup / name)]
             self.assertEqual(sorted(int(hook["prog-id"]) for hook in hooks), sorted(listed))
@@ -132,7 +132,7 @@ applications:
         self.assertIn("web", plan)
         self.assertEqual(self.programs_on("web"), [], "a dry run changes nothing")
         self.host.apply(policy)
-        self.assertEqual(len(self.programs_on("web")), 15)
+        self.assertEqual(len(self.programs_on("web")), HOOKS)
         again = self.host.agent("apply", "--dry-run", self.host.write_policy(policy)).stdout
         self.assertNotIn("attach web", again)
         self.host.apply(POLICY)

@@ -27,6 +27,16 @@ BPFTOOL = shutil.which("bpftool") or "/usr/sbin/bpftool"
 # limits that are measured times are multiplied by it, and nothing else is.
 SLOWNESS = float(os.environ.get("VNE_TEST_SLOWNESS", "1"))
 
+
+def security_modules():
+    """The kernel's security modules, BPF among them where its security hooks run."""
+    listed = Path("/sys/kernel/security/lsm")
+    return listed.read_text().strip().split(",") if listed.exists() else []
+
+
+# How many programs an application's cgroup has: five more where the kernel lends its security hooks.
+HOOKS = 16 + (5 if "bpf" in security_modules() else 0)
+
 _libc = ctypes.CDLL(None, use_errno=True)
 CLONE_NEWNET = 0x40000000
 
