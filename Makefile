@@ -112,13 +112,13 @@ fuzz: packages-test bpf ## fuzz the readers of files, maps and the kernel's answ
 
 check: packages-test bpf ## linters
 	$(SWIFT) format lint --strict --recursive --parallel Package.swift Sources Tests
-	clang-format-14 --dry-run --Werror bpf/*.c bpf/*.h bpf/tests/*.c bpf/include/*.h Sources/CLinux/*.c Sources/CLinux/include/*.h
+	clang-format-14 --dry-run --Werror bpf/*.c bpf/*.h bpf/tests/*.c bpf/include/*.h Sources/CLinux/*.c Sources/CLinux/*.h Sources/CLinux/include/*.h
 	for part in $(BPF_PARTS); do $(CLANG) --analyze -Xclang -analyzer-werror $(BPF_CFLAGS) bpf/$$part.bpf.c -o /dev/null || exit 1; done
 	python3 -m compileall -q Tests bench
 
 format: ## format the sources
 	$(SWIFT) format --in-place --recursive --parallel Package.swift Sources Tests
-	clang-format-14 -i bpf/*.c bpf/*.h bpf/tests/*.c bpf/include/*.h Sources/CLinux/*.c Sources/CLinux/include/*.h
+	clang-format-14 -i bpf/*.c bpf/*.h bpf/tests/*.c bpf/include/*.h Sources/CLinux/*.c Sources/CLinux/*.h Sources/CLinux/include/*.h
 
 docs: build ## check that the docs' links and commands exist
 	python3 packaging/check-docs

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #define _GNU_SOURCE
 #include "CLinux.h"
+#include "confine.h"
 
 #include <errno.h>
 #include <sched.h>
@@ -22,6 +23,12 @@ static _Noreturn void become(const struct vne_spawn *spawn)
 	ssize_t written;
 
 	if (spawn->hostname && sethostname(spawn->hostname, strlen(spawn->hostname)) < 0)
+		goto failed;
+	failure.step = VNE_SPAWN_CAPABILITIES;
+	if (spawn->dropped_capabilities && vne_drop_capabilities(spawn->dropped_capabilities) < 0)
+		goto failed;
+	failure.step = VNE_SPAWN_FILTER;
+	if (spawn->filter_calls && vne_filter_calls() < 0)
 		goto failed;
 	failure.step = VNE_SPAWN_EXECUTE;
 	/* Last before exec, so that a pending signal finds no handler but the default. */

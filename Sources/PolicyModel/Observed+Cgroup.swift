@@ -28,12 +28,17 @@ public struct ForeignSocket: Hashable, Sendable {
     public var descriptor: Int32
     /// `tcp 10.0.0.1:80 -> 10.0.0.2:4000`, or what kind of socket it is.
     public var summary: String
+    /// The socket itself, where the kernel lists it.
+    public var socket: ObservedSocket?
 
     /// A socket from what is known of it.
-    public init(process: UInt32, command: String, descriptor: Int32, summary: String) {
+    public init(
+        process: UInt32, command: String, descriptor: Int32, summary: String, socket: ObservedSocket? = nil
+    ) {
         self.process = process
         self.command = command
         self.descriptor = descriptor
         self.summary = summary
+        self.socket = socket
     }
 }

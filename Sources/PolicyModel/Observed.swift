@@ -37,6 +37,8 @@ public struct AttachedApplication: Hashable, Sendable {
     public var ownsAddresses: Set<AddressFamily>
     /// The process of the `exec` that made it and that it ends with.
     public var launcher: Launcher?
+    /// Its launch took capabilities from its processes and filters their system calls.
+    public var confined: Bool
 
     /// A process, told from a later one with the same id by its start time.
     public struct Launcher: Hashable, Sendable {
@@ -57,7 +59,7 @@ public struct AttachedApplication: Hashable, Sendable {
         state: State = .attaching, name: String, environment: String, environmentID: UInt32 = 0,
         addresses: ApplicationAddresses, loopback: PrivateLoopback, hostname: String? = nil, cgroupPath: String,
         cgroupID: UInt64, cgroupLevel: UInt32, fromPolicy: Bool = false, egress: Bool = false,
-        ownsAddresses: Set<AddressFamily> = [], launcher: Launcher? = nil
+        ownsAddresses: Set<AddressFamily> = [], launcher: Launcher? = nil, confined: Bool = false
     ) {
         self.state = state
         self.name = name
@@ -73,6 +75,7 @@ public struct AttachedApplication: Hashable, Sendable {
         self.egress = egress
         self.ownsAddresses = ownsAddresses
         self.launcher = launcher
+        self.confined = confined
     }
 
     /// What the decision needs of it.

@@ -9,16 +9,17 @@ extension Plan {
     ///   - attached: The applications in the kernel, leftovers of killed commands repaired.
     ///   - guarded: The cgroups that are guarded in the kernel.
     ///   - cgroupsPresent: Whether there is a cgroup at this path, relative to the cgroup2 mount.
+    ///   - unmet: Which of some protections do not hold for an application that nothing confines.
     public static func make(
         current: Policy?, desired: Policy, attached: [AttachedApplication], guarded: [GuardedCgroup] = [],
-        cgroupsPresent: (String) -> Bool
+        cgroupsPresent: (String) -> Bool, unmet: (Set<Protection>) -> [Protection] = { _ in [] }
     ) -> Plan {
         var draft = Draft(desired: desired, attached: attached, cgroupsPresent: cgroupsPresent)
         let kept = draft.unprotect(guarded, cgroupsPresent: cgroupsPresent)
         draft.detach()
         draft.move()
         draft.protect(besides: kept, cgroupsPresent: cgroupsPresent)
-        draft.attach()
+        draft.attach(unmet: unmet)
         draft.judge()
         let publication = publication(of: desired, over: current).map { [$0] } ?? []
         return Plan(changes: publication + draft.changes + draft.notes)
@@ -198,7 +199,7 @@ private struct Draft {
     }
 
     /// Attaches the policy's applications that are not attached.
-    mutating func attach() {
+    mutating func attach(unmet: (Set<Protection>) -> [Protection]) {
         for wanted in desired.applications {
             guard let cgroup = wanted.cgroup else { continue }
             if let index = byCgroup[cgroup] {
@@ -213,6 +214,10 @@ private struct Draft {
                 notes.append(.waiting(wanted.name, for: .cgroup(cgroup)))
             } else if let obstacle = held(wanted.addresses) {
                 notes.append(.waiting(wanted.name, for: obstacle))
+            } else if let environment = environments[wanted.environment],
+                case let missing = unmet(environment.requires), !missing.isEmpty
+            {
+                notes.append(.waiting(wanted.name, for: .protections(missing, environment: environment.name)))
             } else {
                 changes.append(.attach(wanted))
             }

@@ -104,6 +104,8 @@ extension Change {
         case cgroupAttached(String, holder: String)
         /// Its name is taken by an application that is attached to another cgroup and stays there.
         case name(cgroup: String)
+        /// Its environment requires what does not hold here.
+        case protections([Protection], environment: String)
     }
 
     /// Why the guard is taken off a cgroup.
@@ -178,6 +180,10 @@ extension Change: CustomStringConvertible {
             return "! \(name) waits: its cgroup \(path) is attached as \(holder), which has to be detached by hand"
         case .waiting(let name, .name(let path)):
             return "! \(name) waits: its name belongs to what is attached to \(path), which has to be detached by hand"
+        case .waiting(let name, .protections(let missing, let environment)):
+            let verb = missing.count == 1 ? "does" : "do"
+            return "! \(name) waits: its environment \(environment) requires \(Protection.list(missing)), "
+                + "which \(verb) not hold"
         case .stranded(let name, .environmentGone(let environment)):
             return "! \(name) is stranded: there is no environment \(environment), so everything is denied to it"
         case .stranded(let name, .addressOutside(let address, let environment)):

@@ -70,6 +70,8 @@ public struct Environment: Hashable, Sendable {
     public var strict: Bool
     /// Whether denials of reachability are enforced or only recorded.
     public var mode: Mode
+    /// Without these an application is not attached.
+    public var requires: Set<Protection>
     /// The line of the file that names it.
     public var line: Int
 
@@ -78,7 +80,8 @@ public struct Environment: Hashable, Sendable {
         name: String, addresses: [IPPrefix], remoteIn: RemotePolicy = .allow(line: nil),
         remoteOut: RemotePolicy = .allow(line: nil), host: Bool = true, linkLocal: Bool = false,
         multicast: Bool = false, permits: [Permit] = [], unixPrivate: Bool = false,
-        protocols: Set<TransportProtocol> = [.tcp, .udp], strict: Bool = false, mode: Mode = .enforce, line: Int = 0
+        protocols: Set<TransportProtocol> = [.tcp, .udp], strict: Bool = false, mode: Mode = .enforce,
+        requires: Set<Protection> = [], line: Int = 0
     ) {
         self.name = name
         self.addresses = addresses
@@ -92,6 +95,7 @@ public struct Environment: Hashable, Sendable {
         self.protocols = protocols
         self.strict = strict
         self.mode = mode
+        self.requires = requires
         self.line = line
     }
 

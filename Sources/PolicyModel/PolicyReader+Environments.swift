@@ -23,6 +23,7 @@ struct EnvironmentDraft {
 extension PolicyReader {
     private static let environmentKeys = [
         "addresses", "remote", "host", "linkLocal", "permits", "protocols", "strict", "multicast", "mode", "unix",
+        "require",
     ]
 
     /// What `host` says.
@@ -71,6 +72,9 @@ extension PolicyReader {
         if let node = fields["mode"], let mode = word(node, of: Mode.self) {
             draft.environment.mode = mode
         }
+        if let node = fields["require"] {
+            draft.environment.requires = protections(node)
+        }
         if let node = fields["protocols"] {
             let protocols = protocols(node)
             draft.hasProtocols = protocols != nil
@@ -100,6 +104,19 @@ extension PolicyReader {
             }
         }
         return complete ? protocols : nil
+    }
+
+    private mutating func protections(_ node: YAMLNode) -> Set<Protection> {
+        let words = Self.either(Protection.allCases.map(\.rawValue), "and")
+        guard let items = items(node, expected: "a protection or a list of \(words)") else { return [] }
+        var protections: Set<Protection> = []
+        for item in items {
+            guard let protection = word(item, of: Protection.self) else { continue }
+            if !protections.insert(protection).inserted {
+                report(item.mark, "\(protection.rawValue.quoted) is there twice")
+            }
+        }
+        return protections
     }
 
     private mutating func permits(_ node: YAMLNode, into draft: inout EnvironmentDraft) {

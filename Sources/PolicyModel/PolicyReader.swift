@@ -16,7 +16,7 @@ struct PolicyReader {
     var nearest = NearestWord()
 
     /// Keys of later versions: known, so that the message is not about spelling.
-    static let unbuiltKeys = ["unix", "require"]
+    static let unbuiltKeys = ["unix"]
 
     /// In the order of the file.
     var sortedErrors: [PolicyError] {

@@ -23,12 +23,17 @@ public struct PublishedEnvironment: Hashable, Sendable {
     public var needsEgress: Bool
     /// The families in which it has addresses.
     public var families: Set<AddressFamily>
+    /// Without these an application is not attached.
+    public var requires: Set<Protection>
 
     /// An environment from its parts.
-    public init(id: UInt32, needsEgress: Bool, families: Set<AddressFamily>) {
+    public init(
+        id: UInt32, needsEgress: Bool, families: Set<AddressFamily>, requires: Set<Protection> = []
+    ) {
         self.id = id
         self.needsEgress = needsEgress
         self.families = families
+        self.requires = requires
     }
 }
 

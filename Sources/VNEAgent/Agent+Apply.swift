@@ -17,7 +17,8 @@ public struct ApplyReport: Sendable {
     public var attached: [AttachReport] = []
     /// Live flows that the new policy forbids and that were closed, as `tcp 10.0.0.1:80 -> 10.0.0.2:4000`.
     public var cutFlows: [String] = []
-    /// Applications that could not be taken where the policy wants them. The policy is published all the same.
+    /// Applications that could not be taken where the policy wants them. The policy is published all the same. In a dry run:
+    /// those whose environment requires what does not hold.
     public var failures: [Failure] = []
     /// What earlier commands had left.
     public var repairs: [Repair]
@@ -42,12 +43,20 @@ extension Agent {
         // A policy that this version cannot read counts as none, and its replacement as one that revokes.
         let current = published.flatMap { try? Self.parse($0.text, source: $0.source) }
         let guarded = try asking { try dataplane.guardedCgroups() }
+        var holdings = Holdings(unheld: [:])
+        if desired.environments.contains(where: { !$0.requires.isEmpty }) { holdings = try self.holdings() }
         let plan = Plan.make(
             current: current, desired: desired, attached: ground.applications, guarded: guarded,
-            cgroupsPresent: { isPresent($0, among: ground.applications, guarded: guarded) })
+            cgroupsPresent: { isPresent($0, among: ground.applications, guarded: guarded) },
+            unmet: { holdings.missing($0, confined: false) })
         var report = ApplyReport(plan: plan, repairs: ground.repairs, warnings: ground.warnings)
         try checkAddresses(of: plan, ground: ground)
         try checkGuard(of: desired, ground: ground)
+        try checkProtections(of: plan, policy: desired, attached: ground.applications, holdings: holdings)
+        for case .waiting(let name, .protections(let missing, let environment)) in plan.changes {
+            let error = Self.unmet(missing, of: environment, for: name, holdings: holdings)
+            report.failures.append(ApplyReport.Failure(application: name, error: error))
+        }
         if dryRun { return report }
 
         var excluded = Set(ground.applications.flatMap(\.addresses.all))
@@ -161,7 +170,7 @@ extension Agent {
                 // The only copy: what is appended to it is not copied first.
                 ground = nil
                 let attached = try attach(
-                    application, of: policy, cgroup: cgroup, requireClean: false, ground: known)
+                    application, of: policy, cgroup: cgroup, clean: nil, ground: known)
                 known.applications.append(attached.application)
                 known.interfaceAddresses.formUnion(attached.application.addresses.all)
                 ground = known

@@ -14,7 +14,7 @@ extension Agent {
     }
 
     /// Attaches an application that the published policy names, as `apply` does when its cgroup is there.
-    public func attach(applicationNamed name: String, requireClean: Bool = false) throws(AgentError) -> AttachReport {
+    public func attach(applicationNamed name: String, clean: Cleaning? = nil) throws(AgentError) -> AttachReport {
         let ground = try settle()
         guard let (policy, _) = try publishedPolicy() else { throw .noPolicy }
         guard let application = policy.application(named: name) else {
@@ -27,52 +27,57 @@ extension Agent {
                 .notFound, "the policy gives no cgroup to the application “\(name)”",
                 hint: "name the cgroup: vne-agent attach CGROUP \(application.environment) --name \(name)")
         }
-        return try attach(application, of: policy, cgroup: path, requireClean: requireClean, ground: ground)
+        return try attach(application, of: policy, cgroup: path, clean: clean, ground: ground)
     }
 
     func attach(
-        _ application: Application, of policy: Policy, cgroup path: String, requireClean: Bool, ground: Ground
+        _ application: Application, of policy: Policy, cgroup path: String, clean: Cleaning?, ground: Ground
     ) throws(AgentError) -> AttachReport {
         let cgroup = try asking { try host.openCgroup(path) }
         defer { host.close(cgroup) }
         let request = AttachRequest(
             cgroup: path, environment: application.environment,
             addresses: application.addresses.map(AddressChoice.fixed) ?? .auto, hostname: application.hostname,
-            name: application.name, requireClean: requireClean)
+            name: application.name, clean: clean)
         return try attach(request, named: application.name, cgroup: cgroup, namedBy: policy, ground: ground)
     }
 
     func attach(
         _ request: AttachRequest, named name: String, cgroup: OpenCgroup, namedBy policy: Policy? = nil, ground: Ground,
-        launcher: AttachedApplication.Launcher? = nil
+        launcher: AttachedApplication.Launcher? = nil, confined: Bool = false
     ) throws(AgentError) -> AttachReport {
         try Name.check(name)
         if let hostname = request.hostname { try Name.check(hostname: hostname) }
         guard let environment = try asking({ try dataplane.environment(named: request.environment) }) else {
             throw try unknownEnvironment(request.environment)
         }
+        try requireProtections(
+            environment.requires, of: request.environment, for: name, confined: confined)
         try checkFree(name: name, hostname: request.hostname, cgroup: cgroup, among: ground.applications)
         try checkUnguarded(cgroup.path)
         let addresses = try addresses(
             request.addresses, in: environment, named: request.environment, for: name, of: policy, ground: ground)
         // A cgroup that `exec` just made holds nobody yet.
-        let foreign = launcher == nil ? try inspect(cgroup, requireClean: request.requireClean) : []
+        let foreign = launcher == nil ? try inspect(cgroup, clean: request.clean) : []
 
         var application = AttachedApplication(
             name: name, environment: request.environment, environmentID: environment.id, addresses: addresses,
             loopback: try freeLoopback(besides: ground.applications), hostname: request.hostname,
             cgroupPath: cgroup.path, cgroupID: cgroup.id, cgroupLevel: cgroup.level, fromPolicy: policy != nil,
-            egress: environment.needsEgress, ownsAddresses: addresses.families, launcher: launcher)
+            egress: environment.needsEgress, ownsAddresses: addresses.families, launcher: launcher, confined: confined)
         var warnings = ground.warnings
-        let closed = try make(&application, cgroup: cgroup, warnings: &warnings)
+        // All of them can be closed, or it would have been refused.
+        let carried = request.clean == .close ? foreign : []
+        let closed = try make(&application, cgroup: cgroup, closing: carried.compactMap(\.socket), warnings: &warnings)
         return AttachReport(
-            application: application, foreignSockets: foreign, closedSockets: closed, repairs: ground.repairs,
-            warnings: warnings)
+            application: application, foreignSockets: carried.isEmpty ? foreign : [], closedForeignSockets: carried,
+            closedSockets: closed, repairs: ground.repairs, warnings: warnings)
     }
 
     /// Attaches, step by step, and undoes what was done if a step fails.
     private func make(
-        _ application: inout AttachedApplication, cgroup: OpenCgroup, warnings: inout [String]
+        _ application: inout AttachedApplication, cgroup: OpenCgroup, closing carried: [ObservedSocket],
+        warnings: inout [String]
     ) throws(AgentError) -> Int {
         // What is to be undone even if the call fails that does it: half of it may be done.
         var owed: Set<AddressFamily> = []
@@ -85,6 +90,7 @@ extension Agent {
             application.ownsAddresses = owed
             _ = try addLoopback(of: application)
             // Still denying: a command that is killed before it opens leaves these sockets to the one that finishes it.
+            for socket in carried { try asking { try host.destroy(socket) } }
             let closed = try closeOlderSockets(of: application, warnings: &warnings)
             try asking { try dataplane.open(application) }
             application.state = .attached
@@ -194,7 +200,7 @@ extension Agent {
     }
 
     /// Says which sockets the isolator would not cover; refuses processes that it could not cover at all.
-    private func inspect(_ cgroup: OpenCgroup, requireClean: Bool) throws(AgentError) -> [ForeignSocket] {
+    private func inspect(_ cgroup: OpenCgroup, clean: Cleaning?) throws(AgentError) -> [ForeignSocket] {
         guard host.isPopulated(cgroup.path) else { return [] }
         let strangers = try asking { try host.foreignNamespaceProcesses(of: cgroup.path) }
         guard strangers.isEmpty else {
@@ -204,11 +210,24 @@ extension Agent {
                 hint: "an application lives in the network namespace of its instance; end them or run vne-agent there")
         }
         let foreign = try asking { try host.foreignSockets(of: cgroup.path) }
-        if requireClean, !foreign.isEmpty {
+        switch clean {
+        case nil: break
+        case .refuse where !foreign.isEmpty:
             throw AgentError(
                 .refused, "processes of \(cgroup.path) hold \(foreign.count) socket(s) that were made outside it",
                 hint: "restart them inside the cgroup, or leave out --require-clean",
                 details: foreign.map(\.description))
+        case .refuse: break
+        case .close:
+            // The kernel takes a datagram socket's peer away and leaves it bound: it goes on sending and receiving.
+            let kept = foreign.filter { $0.socket?.transport != .tcp }
+            guard kept.isEmpty else {
+                throw AgentError(
+                    .refused,
+                    "processes of \(cgroup.path) hold \(kept.count) socket(s) that were made outside it and that only "
+                        + "their processes can close",
+                    hint: "restart these inside the cgroup", details: kept.map(\.description))
+            }
         }
         return foreign
     }

@@ -10,6 +10,8 @@ public struct PolicyCheck: Hashable, Sendable, Codable {
     public var applications: Int
     /// What is allowed, and may not be what was meant, on this host.
     public var warnings: [String]
+    /// Applications that `apply` would not attach, as their environments require what does not hold here.
+    public var unmet: [String]
 }
 
 /// Addresses that this host depends on, beside those of its interfaces.
@@ -49,6 +51,7 @@ extension Agent {
             }
         }
         if !interfaces.showIPv6 { warnings += Self.withoutIPv6(policy) }
+        let unmet = requirements(of: policy, warnings: &warnings)
         let names = policy.addressSpaceInterfaces
         if !names.isEmpty {
             let view = try asking { try host.view(interfaces: names, excluding: attached) }
@@ -76,7 +79,36 @@ extension Agent {
         }
         return PolicyCheck(
             source: source, environments: policy.environments.count, applications: policy.applications.count,
-            warnings: warnings)
+            warnings: warnings, unmet: unmet)
+    }
+
+    /// What environments require and does not hold here: what `apply` would fail at, and what it would not, as a warning.
+    private func requirements(of policy: Policy, warnings: inout [String]) -> [String] {
+        let requiring = policy.environments.filter { !$0.requires.isEmpty }
+        guard !requiring.isEmpty else { return [] }
+        let holdings = visibleHoldings()
+        var unmet: [String] = []
+        for environment in requiring {
+            let missing = holdings.missing(environment.requires, confined: false)
+            guard !missing.isEmpty else { continue }
+            let what =
+                "line \(environment.line): \(environment.name) requires what does not hold here ("
+                + holdings.reasons(for: missing).joined(separator: "; ") + ")"
+            let named = policy.applications.filter { $0.environment == environment.name && $0.cgroup != nil }
+            if missing.contains(where: { holdings.unseen[$0] != nil }) {
+                warnings.append(
+                    "line \(environment.line): \(environment.name) requires \(Protection.list(missing)): "
+                        + "only root can see whether it holds")
+            } else if !named.isEmpty {
+                let shown = named.prefix(5).map(\.name).joined(separator: ", ") + (named.count > 5 ? ", …" : "")
+                unmet.append("\(what): \(named.count) application(s) would not be attached (\(shown))")
+            } else if missing.allSatisfy(Protection.byConfinement.contains) {
+                warnings.append("\(what): only what vne-agent exec --confine starts can be attached")
+            } else {
+                warnings.append("\(what): no application can be attached")
+            }
+        }
+        return unmet
     }
 }
 
@@ -100,6 +132,6 @@ extension PolicyCheck: CustomStringConvertible {
     /// For people: one line, and one for each warning.
     public var description: String {
         let summary = "\(source): no errors; \(environments) environment(s), \(applications) application(s)"
-        return ([summary] + warnings.map { "warning: \($0)" }).joined(separator: "\n")
+        return ([summary] + unmet.map { "unmet: \($0)" } + warnings.map { "warning: \($0)" }).joined(separator: "\n")
     }
 }

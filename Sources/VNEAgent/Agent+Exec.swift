@@ -14,11 +14,13 @@ public struct ExecRequest: Hashable, Sendable {
     public var command: [String]
     /// This process: the attachment ends with it.
     public var launcher: AttachedApplication.Launcher
+    /// Whether the launch takes capabilities away and filters system calls.
+    public var confined: Bool
 
     /// A request from its parts.
     public init(
         environment: String, addresses: AddressChoice = .auto, hostname: String? = nil, name: String? = nil,
-        command: [String], launcher: AttachedApplication.Launcher
+        command: [String], launcher: AttachedApplication.Launcher, confined: Bool = false
     ) {
         self.environment = environment
         self.addresses = addresses
@@ -26,6 +28,7 @@ public struct ExecRequest: Hashable, Sendable {
         self.name = name
         self.command = command
         self.launcher = launcher
+        self.confined = confined
     }
 }
 
@@ -57,7 +60,8 @@ extension Agent {
                 hostname: request.hostname,
                 name: name)
             let report = try self.attach(
-                attach, named: name, cgroup: cgroup, ground: ground, launcher: request.launcher)
+                attach, named: name, cgroup: cgroup, ground: ground, launcher: request.launcher,
+                confined: request.confined)
             return PreparedExec(report: report, cgroup: cgroup)
         } catch {
             host.close(cgroup)

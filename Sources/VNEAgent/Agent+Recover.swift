@@ -118,6 +118,8 @@ extension Agent {
         // The record says which hooks there were; the policy says which there have to be.
         let environment = try asking { try dataplane.environment(named: target.environment) }
         target.egress = environment?.needsEgress ?? target.egress
+        try requireProtections(
+            environment?.requires ?? [], of: target.environment, for: target.name, confined: target.confined)
         var begun = application
         begun.egress = target.egress
         try asking { try dataplane.attach(begun, cgroup: cgroup.descriptor) }

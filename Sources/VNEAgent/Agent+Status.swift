@@ -19,6 +19,8 @@ extension Agent {
     public func status() throws(AgentError) -> InstanceStatus {
         let published = try publishedPolicy()
         let attached = try asking { try dataplane.applications() }.sorted { $0.name < $1.name }
+        // Asking costs time: not for nobody.
+        let holdings = attached.isEmpty ? Holdings(unheld: [:]) : visibleHoldings()
         var applications: [ApplicationStatus] = []
         for application in attached {
             applications.append(try countedStatus(of: application, policy: published?.policy))
@@ -27,6 +29,13 @@ extension Agent {
         let addresses = try asking { try host.interfaceAddresses() }
         for (application, record) in zip(applications, attached) {
             problems += Self.problems(of: application)
+            let required = published?.policy.environment(named: record.environment)?.requires ?? []
+            let missing = holdings.missing(required, confined: record.confined)
+            if !missing.isEmpty {
+                problems.append(
+                    "\(record.name) lacks what its environment \(record.environment) requires: "
+                        + Protection.list(missing))
+            }
             // A host without IPv6 has no place for a private ::1.
             if addresses.showIPv6, !addresses.contains(record.loopback.ipv6) {
                 problems.append(
@@ -74,6 +83,7 @@ extension Agent {
         of application: AttachedApplication, policy: Policy?
     ) throws(AgentError) -> ApplicationStatus {
         var status = status(of: application, policy: policy)
+        status.protections = visibleHoldings(of: application).statuses(confined: application.confined)
         let counters = try asking { try dataplane.counters(of: application) }
         let counts = Hook.allCases.flatMap { hook in
             Reason.allCases.compactMap { reason in
@@ -96,6 +106,6 @@ extension Agent {
             cgroupExists: host.cgroupExists(application.cgroupPath, id: application.cgroupID),
             populated: host.isPopulated(application.cgroupPath), state: application.state,
             stranded: environment?.contains(application.addresses) != true, fromPolicy: application.fromPolicy,
-            egress: application.egress, counters: nil)
+            egress: application.egress, confined: application.confined, protections: nil, counters: nil)
     }
 }

@@ -12,21 +12,29 @@ public struct AttachRequest: Hashable, Sendable {
     public var hostname: String?
     /// The application's name; nil for the last component of the cgroup's path.
     public var name: String?
-    /// Refuse if a process of the cgroup holds a socket that was made outside, as the isolator does not cover it.
-    public var requireClean: Bool
+    /// What is to be done about sockets that were made outside, as the isolator does not cover them; nil: tell them.
+    public var clean: Cleaning?
 
     /// A request from its parts.
     public init(
         cgroup: String, environment: String, addresses: AddressChoice = .auto, hostname: String? = nil,
-        name: String? = nil, requireClean: Bool = false
+        name: String? = nil, clean: Cleaning? = nil
     ) {
         self.cgroup = cgroup
         self.environment = environment
         self.addresses = addresses
         self.hostname = hostname
         self.name = name
-        self.requireClean = requireClean
+        self.clean = clean
     }
+}
+
+/// What becomes of sockets that processes of the cgroup carried in from outside.
+public enum Cleaning: String, CaseIterable, Hashable, Sendable {
+    /// The cgroup is not attached if there is one.
+    case refuse
+    /// Those that the kernel closes for good are closed; if there is another one, the cgroup is not attached.
+    case close
 }
 
 /// What attaching did.
@@ -35,6 +43,8 @@ public struct AttachReport: Hashable, Sendable {
     public var application: AttachedApplication
     /// Sockets that its processes hold but that were made outside: they keep what they could do before.
     public var foreignSockets: [ForeignSocket]
+    /// Sockets that were made outside and were closed.
+    public var closedForeignSockets: [ForeignSocket] = []
     /// Connected sockets that were older than the attachment and did not have an application address: they were closed.
     public var closedSockets: Int
     /// What earlier commands had left.

@@ -54,6 +54,10 @@ public protocol Dataplane {
     /// The live entries of the application's flow table.
     func flows(of application: AttachedApplication) throws -> [RecordedFlow]
 
+    /// Which protections the hooks do not hold, and why: of an application that is attached, or of any that will be.
+    /// Closing is the host's: ``Host/obstacleToClosing()``.
+    func unheldProtections(of application: AttachedApplication?) throws -> [Protection: String]
+
     /// Takes the application from one environment, set of addresses or hostname to another in one step: still open if it
     /// was, and still denied everything if it was `attaching`.
     func update(_ application: AttachedApplication) throws

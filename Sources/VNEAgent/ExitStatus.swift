@@ -15,11 +15,11 @@ public enum ExitStatus: Int32, CaseIterable, Hashable, Sendable, Codable {
     case notFound = 4
     /// An address, a name or a cgroup is taken, or the address is not the environment's.
     case conflict = 5
-    /// This kernel, or this user, cannot do it.
+    /// This kernel, or this user, cannot do it; an environment requires a protection that does not hold.
     case unsupported = 6
     /// `explain`: the policy denies it.
     case denied = 7
-    /// Refused for safety's sake: `--require-clean` was asked for and the cgroup is not, or a process of it lives in
+    /// Refused for safety's sake: a clean cgroup was asked for and the cgroup is not, or a process of it lives in
     /// another network namespace.
     case refused = 8
     /// `exec` failed before it ran the program.

@@ -57,6 +57,9 @@ public protocol Host {
     /// Closes a socket with ECONNABORTED (`SOCK_DESTROY`); nothing if it is gone. Throws where the kernel cannot.
     func destroy(_ socket: ObservedSocket) throws
 
+    /// Why no socket can be closed on this host; nil where they can be.
+    func obstacleToClosing() throws -> String?
+
     /// Ids of a cgroup and of every cgroup below it.
     func cgroupIDs(below path: String) throws -> Set<UInt64>
 

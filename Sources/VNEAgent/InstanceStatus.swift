@@ -73,6 +73,10 @@ public struct ApplicationStatus: Hashable, Sendable, Codable {
     public var fromPolicy: Bool
     /// Whether the egress hook is attached.
     public var egress: Bool
+    /// Whether `exec --confine` started it.
+    public var confined: Bool
+    /// What it is kept from besides what its hooks judge; nil in lists, which do not ask.
+    public var protections: [ProtectionStatus]?
     /// Nil in lists, which do not read them.
     public var counters: Counters?
 
@@ -108,6 +112,8 @@ extension [ApplicationStatus] {
         let counted = contains { $0.counters != nil }
         var header = ["APPLICATION", "ENVIRONMENT", "ADDRESS", "HOSTNAME", "STATE", "BY", "EGRESS"]
         if counted { header += ["ALLOWED", "DENIED"] }
+        let asked = contains { $0.protections != nil }
+        if asked { header.append("PROTECTIONS") }
         header.append("CGROUP")
         let rows = map { application in
             var row = [
@@ -121,6 +127,10 @@ extension [ApplicationStatus] {
                     application.counters.map { "\($0.allowed)" } ?? "-",
                     application.counters.map { "\($0.denied)" } ?? "-",
                 ]
+            }
+            if asked {
+                let held = (application.protections ?? []).filter { $0.held == true }
+                row.append(held.isEmpty ? "-" : held.map(\.protection.rawValue).joined(separator: ","))
             }
             row.append(application.cgroup)
             return row
@@ -141,6 +151,7 @@ extension ApplicationStatus: CustomStringConvertible {
             let rows = counters.counts.map { [$0.hook, $0.reason, $0.allows ? "allow" : "deny", "\($0.count)"] }
             lines.append("\(Table(["HOOK", "REASON", "VERDICT", "COUNT"], rows: rows, rightAligned: [3]))")
         }
+        if let protections { lines += ["", "\(protections.table)"] }
         if counters.audited > 0 { lines.append("audit mode let \(counters.audited) denial(s) through") }
         return lines.joined(separator: "\n")
     }

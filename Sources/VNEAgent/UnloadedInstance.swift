@@ -3,8 +3,20 @@ public import PolicyModel
 /// The dataplane of an instance that was never loaded, or that was unloaded: no policy, no application, and nothing that
 /// could be changed. What shows things works on it as on any other.
 public struct UnloadedInstance: Dataplane {
-    /// The one value there is.
-    public init() {}
+    private let probe: () throws -> [Protection: String]
+
+    /// The dataplane of an instance that is not there.
+    /// - Parameter probe: says which protections hooks would not hold on this kernel, and why.
+    public init(
+        probe: @escaping () throws -> [Protection: String] = {
+            throw AgentError(.unsupported, "nobody asked the kernel")
+        }
+    ) {
+        self.probe = probe
+    }
+
+    /// What the kernel would not let hooks hold.
+    public func unheldProtections(of application: AttachedApplication?) throws -> [Protection: String] { try probe() }
 
     /// Nothing is published.
     public func publishedPolicy() -> PublishedPolicy? { nil }

@@ -16,6 +16,7 @@ enum ApplicationRecord {
         if application.egress { record.flags |= UInt32(VNE_APPLICATION_EGRESS) }
         if application.ownsAddresses.contains(.ipv4) { record.flags |= UInt32(VNE_APPLICATION_OWNS_ADDRESS4) }
         if application.ownsAddresses.contains(.ipv6) { record.flags |= UInt32(VNE_APPLICATION_OWNS_ADDRESS6) }
+        if application.confined { record.flags |= UInt32(VNE_APPLICATION_CONFINED) }
         if let launcher = application.launcher {
             record.flags |= UInt32(VNE_APPLICATION_TRANSIENT)
             record.launcher = launcher.process
@@ -67,7 +68,8 @@ enum ApplicationRecord {
             cgroupPath: FixedText.string(of: record.cgroup_path), cgroupID: cgroupID, cgroupLevel: record.level,
             fromPolicy: record.flags & UInt32(VNE_APPLICATION_FROM_POLICY) != 0,
             egress: record.flags & UInt32(VNE_APPLICATION_EGRESS) != 0,
-            ownsAddresses: ownsAddresses, launcher: launcher)
+            ownsAddresses: ownsAddresses, launcher: launcher,
+            confined: record.flags & UInt32(VNE_APPLICATION_CONFINED) != 0)
     }
 
     /// The application addresses of a record; nil if it has none.

@@ -19,7 +19,15 @@ extension CgroupHook {
     }
 
     /// Whether an instance may do without it.
-    var isOptional: Bool { securityFunction != nil || self == .connectUnix || self == .sendUnix }
+    var isOptional: Bool { securityFunction != nil || judgesUnix }
+
+    /// Whether it judges calls to Unix sockets: it is there only where an environment says `unix: private`.
+    var judgesUnix: Bool {
+        switch self {
+        case .connectUnix, .sendUnix, .lsmConnect, .lsmSend: true
+        default: false
+        }
+    }
 
     /// Whether programs of several hooks are attached under the one attach type, so that their names tell them apart.
     var sharesAttachType: Bool { attachType == BPF_LSM_CGROUP }

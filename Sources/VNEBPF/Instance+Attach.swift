@@ -39,7 +39,7 @@ extension Instance {
                 bytes: [UInt8](repeating: 0, count: try Self.byteCountOnAllCPUs(of: vne_counters.self)),
                 at: application.cgroupID)
         }
-        for hook in try hooks(egress: application.egress) {
+        for hook in try hooks(of: application) {
             if hasStorage {
                 try place(hook, on: cgroup)
             } else {
@@ -47,6 +47,7 @@ extension Instance {
             }
         }
         if hasStorage, !application.egress { try ownPrograms().remove(from: .egress, on: cgroup) }
+        if hasStorage, try !judgesUnix(application) { try removeUnixHooks(from: cgroup) }
         whole = application
     }
 
@@ -146,6 +147,7 @@ extension Instance {
         application.egress = recorded.egress
         let record = try ApplicationRecord.record(of: application)
         try requireFree(application.addresses, for: application.cgroupID)
+        try placeUnixHooks(on: [application])
         try claim(for: application)
         let attachments = try map(.attachment)
         var judging = vne_attachment()
@@ -176,12 +178,12 @@ extension Instance {
 
     private func requireHooks(of application: AttachedApplication) throws(BPFError) {
         let attached = Set(try attachedHooks(of: application).map(\.hook))
-        let missing = try hooks(egress: application.egress).filter { !attached.contains($0) }
+        let missing = try hooks(of: application).filter { !attached.contains($0) }
         guard missing.isEmpty else { throw .hooksMissing(application.name, hooks: missing.map(\.rawValue)) }
     }
 
     /// Has this build's program, and no other of ours, at a hook.
-    private func place(_ hook: CgroupHook, on cgroup: Int32) throws(BPFError) {
+    func place(_ hook: CgroupHook, on cgroup: Int32) throws(BPFError) {
         let program = try program(hook)
         try ownPrograms().place(program.handle, id: program.id, at: hook, on: cgroup)
     }

@@ -79,6 +79,7 @@ extension Instance {
                 guard application.state != .detaching, let cgroup = try openCgroup(application.cgroupID) else {
                     continue
                 }
+                if hook.judgesUnix, try !judgesUnix(application) { continue }
                 try own.place(program, id: id, at: hook, on: cgroup.rawValue)
             }
         }

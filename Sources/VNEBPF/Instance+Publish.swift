@@ -29,6 +29,10 @@ extension Instance {
             throw BPFError.policy(error)
         }
 
+        let isPrivate = Dictionary(
+            policy.environments.map { ($0.name, $0.unixPrivate) }, uniquingKeysWith: { first, _ in first })
+        try placeUnixHooks(on: try applications().filter { isPrivate[$0.environment] == true })
+
         let inner = try Self.imageMap(pages: image.pageCount)
         var memory = try MappedImage(inner, pages: image.pageCount)
         memory.fill(with: image)
@@ -39,6 +43,7 @@ extension Instance {
         }
         // The policy holds from here on: what fails now costs time or reach, never safety, and waits for the next one.
         try? removeStrayEgress()
+        try? removeStrayUnixHooks()
         // Interfaces that came since.
         if BPFFileSystem.exists(directory.interfaces) { _ = try? steer() }
     }
@@ -53,7 +58,8 @@ extension Instance {
     public func environment(named name: String) throws(BPFError) -> PublishedEnvironment? {
         guard let environment = try publishedImage()?.environment(named: name) else { return nil }
         return PublishedEnvironment(
-            id: environment.id, needsEgress: environment.needsEgress, families: environment.families)
+            id: environment.id, needsEgress: environment.needsEgress, families: environment.families,
+            requires: environment.requires)
     }
 
     /// Which environment the published policy gives the address to, found without reading its text.

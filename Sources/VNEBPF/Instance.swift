@@ -35,6 +35,8 @@ public final class Instance {
     private var hierarchy: OpenHierarchy?
     /// The applications' cgroups by name, once somebody asked for one.
     var cgroupIDs: [String: UInt64]?
+    /// Why the kernel does not hold protections, once somebody asked: asking means trying to load programs.
+    var probed: [Protection: String]?
     /// A reader of the published image, once somebody asked for it.
     var image: PolicyImageReader?
     /// The application that ``attach(_:cgroup:)`` has just made whole, so that ``open(_:)`` need not look again.
@@ -92,9 +94,11 @@ public final class Instance {
 
     /// The hooks of an application, in the order of attaching: packets are dropped before calls are refused. Detaching
     /// goes the other way, so `ingress` is there for as long as any hook is.
-    func hooks(egress: Bool) throws(BPFError) -> [CgroupHook] {
-        let loaded = try loadedHooks()
-        return CgroupHook.allCases.filter { loaded.contains($0) && (egress || $0 != .egress) }
+    func hooks(of application: AttachedApplication) throws(BPFError) -> [CgroupHook] {
+        let (loaded, unix) = (try loadedHooks(), try judgesUnix(application))
+        return CgroupHook.allCases.filter {
+            loaded.contains($0) && (application.egress || $0 != .egress) && (unix || !$0.judgesUnix)
+        }
     }
 
     /// What tells the instance's programs from others; made at the first call.

@@ -146,6 +146,7 @@ extension PolicyImage {
             if environment.mode == .audit { record.flags |= UInt32(VNE_ENVIRONMENT_AUDIT) }
             if environment.needsEgress { record.flags |= UInt32(VNE_ENVIRONMENT_STRICT) }
             if environment.unixPrivate { record.flags |= UInt32(VNE_ENVIRONMENT_UNIX_PRIVATE) }
+            record.flags |= Protection.layout(of: environment.requires)
             let ipv4 = environment.addresses.filter { $0.family == .ipv4 }
             if let prefix = ipv4.first {
                 if ipv4.count == 1 { record.flags |= UInt32(VNE_ENVIRONMENT_ONE_PREFIX4) }

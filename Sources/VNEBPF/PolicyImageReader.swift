@@ -88,6 +88,10 @@ public struct PolicyImageReader {
         public var mode: Mode
         /// Whether its applications have the egress hook.
         public var needsEgress: Bool
+        /// Without these an application is not attached.
+        public var requires: Set<Protection>
+        /// Whether its applications have the hooks of Unix sockets.
+        public var unixPrivate: Bool
         /// What its sockets may speak.
         public var protocols: Set<TransportProtocol>
         /// The families in which it has addresses.
@@ -146,7 +150,9 @@ public struct PolicyImageReader {
             linkLocal: record.flags & UInt32(VNE_ENVIRONMENT_LINK_LOCAL) != 0,
             multicast: record.flags & UInt32(VNE_ENVIRONMENT_MULTICAST) != 0,
             mode: record.flags & UInt32(VNE_ENVIRONMENT_AUDIT) != 0 ? .audit : .enforce,
-            needsEgress: record.flags & UInt32(VNE_ENVIRONMENT_STRICT) != 0, protocols: protocols,
+            needsEgress: record.flags & UInt32(VNE_ENVIRONMENT_STRICT) != 0,
+            requires: Protection.protections(of: record.flags),
+            unixPrivate: record.flags & UInt32(VNE_ENVIRONMENT_UNIX_PRIVATE) != 0, protocols: protocols,
             families: families, prefixes: prefixes, remoteIn: RemoteTable(record.remote_in4, record.remote_in6),
             remoteOut: RemoteTable(record.remote_out4, record.remote_out6))
     }

@@ -17,12 +17,18 @@ public struct Launch: Hashable, Sendable {
     public var environment: [String]?
     /// What `gethostname` says to the command, in a UTS namespace of its own; nil for the host's name. At most 64 bytes.
     public var hostname: String?
+    /// What is taken from the command.
+    public var confinement: Confinement
 
     /// A launch of a command.
-    public init(_ arguments: [String], environment: [String]? = nil, hostname: String? = nil) {
+    public init(
+        _ arguments: [String], environment: [String]? = nil, hostname: String? = nil,
+        confinement: Confinement = Confinement()
+    ) {
         self.arguments = arguments
         self.environment = environment
         self.hostname = hostname
+        self.confinement = confinement
     }
 
     /// Starts the command in a cgroup, waits for its end, and passes on every signal meanwhile.
@@ -85,6 +91,8 @@ public struct Launch: Hashable, Sendable {
         unsafe request.hostname = name.flatMap { unsafe $0.pointers[0].map { unsafe UnsafePointer($0) } }
         unsafe request.arguments = unsafe UnsafePointer(arguments.pointers.baseAddress)
         unsafe request.environment = variables.flatMap { unsafe UnsafePointer($0.pointers.baseAddress) }
+        unsafe request.dropped_capabilities = confinement.mask
+        unsafe request.filter_calls = confinement.filtersCalls ? 1 : 0
         let process = unsafe vne_spawn(&request, &pidfd)
         let code = errno
         withExtendedLifetime((arguments, variables, name)) {}
@@ -117,8 +125,15 @@ public struct Launch: Hashable, Sendable {
     }
 
     private static func error(_ failure: vne_spawn_failure, _ command: String, _ hostname: String?) -> HostError {
-        if failure.step == VNE_SPAWN_HOSTNAME.rawValue {
+        switch failure.step {
+        case VNE_SPAWN_HOSTNAME.rawValue:
             return .system("set the hostname", hostname ?? "", code: failure.error)
+        case VNE_SPAWN_CAPABILITIES.rawValue:
+            return .system("take capabilities from", command, code: failure.error, hint: "It needs CAP_SETPCAP.")
+        case VNE_SPAWN_FILTER.rawValue:
+            return .system(
+                "filter the system calls of", command, code: failure.error, hint: "It needs CONFIG_SECCOMP_FILTER.")
+        default: break
         }
         let hint: String? =
             switch failure.error {

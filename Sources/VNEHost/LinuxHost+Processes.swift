@@ -51,3 +51,15 @@ extension LinuxHost {
         return cookie
     }
 }
+
+/// The kernel.
+extension LinuxHost {
+    /// Its release, as uname(2) says it.
+    public static var kernelRelease: String {
+        var names = utsname()
+        guard unsafe uname(&names) == 0 else { return "unknown" }
+        return unsafe withUnsafeBytes(of: names.release) { bytes in
+            unsafe String(decoding: bytes.prefix { $0 != 0 }, as: UTF8.self)
+        }
+    }
+}

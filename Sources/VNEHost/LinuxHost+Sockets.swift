@@ -20,6 +20,11 @@ extension LinuxHost {
         try diagnostics().destroy(socket)
     }
 
+    /// Why no socket can be closed on this host; nil where they can be.
+    public func obstacleToClosing() throws(HostError) -> String? {
+        try diagnostics().obstacleToClosing()
+    }
+
     /// Sockets that processes in the cgroup or below it hold although they were made in a cgroup outside it.
     ///
     /// Named too are those that cannot be attributed: raw and packet sockets, TCP and UDP sockets that were neither bound
@@ -48,7 +53,8 @@ extension LinuxHost {
                 guard let summary else { continue }
                 foreign.append(
                     ForeignSocket(
-                        process: id, command: process.command ?? "", descriptor: descriptor.number, summary: summary))
+                        process: id, command: process.command ?? "", descriptor: descriptor.number, summary: summary,
+                        socket: known[descriptor.inode]))
             }
         }
         return foreign

@@ -4,10 +4,12 @@ internal import PolicyModel
 
 /// The requests, as pure values.
 extension SocketDiagnostics {
-    /// A dump of every state. The cgroup's id comes unasked.
-    static func dumpRequest(family: Int32, _ transport: TransportProtocol) -> NetlinkMessage {
+    /// A dump of some states, all unless they are named. The cgroup's id comes unasked.
+    static func dumpRequest(
+        family: Int32, _ transport: TransportProtocol, states: UInt32 = .max
+    ) -> NetlinkMessage {
         request(
-            Int(SOCK_DIAG_BY_FAMILY), flags: NLM_F_DUMP, family: UInt8(family), transport, states: .max,
+            Int(SOCK_DIAG_BY_FAMILY), flags: NLM_F_DUMP, family: UInt8(family), transport, states: states,
             identity: [UInt8](repeating: 0, count: 48))
     }
 

@@ -63,6 +63,26 @@ final class SocketDiagnostics {
         )
     }
 
+    /// Why no socket can be closed here; nil where they can be. Asked of a socket that cannot be: no other has port 0 at
+    /// both ends and is listed.
+    func obstacleToClosing() throws(HostError) -> String? {
+        let nobody = ObservedSocket(
+            family: UInt8(AF_INET), transport: .tcp, cookie: .max - 1, state: 1, local: nil, localPort: 0, remote: nil,
+            remotePort: 0, cgroupID: 0, inode: 0, interface: 0)
+        let answer = try session.exchange(
+            Self.destroyRequest(family: nobody.family, nobody.transport, identity: Self.identity(of: nobody)))
+        switch answer.code {
+        case ENOENT:
+            // Nobody there, or no handler for the protocol? Asked for sockets in no state, a handler has none to tell.
+            let listed = try session.exchange(Self.dumpRequest(family: AF_INET, .tcp, states: 0))
+            return listed.code == 0 ? nil : "the kernel has no tcp_diag (CONFIG_INET_TCP_DIAG)"
+        case 0, ESTALE: return nil
+        case EOPNOTSUPP: return "the kernel was built without CONFIG_INET_DIAG_DESTROY"
+        default:
+            throw .system("ask whether sockets can be closed on", "this host", code: answer.code, hint: answer.text)
+        }
+    }
+
     private func dump(family: Int32, _ transport: TransportProtocol) throws(HostError) -> [ObservedSocket] {
         let answer = try session.exchange(Self.dumpRequest(family: family, transport))
         if answer.code == ENOENT {

@@ -12,6 +12,7 @@ struct AttachCommand: ParsableCommand {
               vne-agent attach web shop --address 10.10.2.1 --address fd00:10:10:2::1
               vne-agent attach jobs/one shop --name job --hostname job.shop
               vne-agent attach system.slice/redis.service shop --require-clean
+              vne-agent attach system.slice/redis.service shop --clean close
               vne-agent attach --application web
             """)
 
@@ -32,7 +33,14 @@ struct AttachCommand: ParsableCommand {
     @Option(help: "Attach the application that the policy has under this name, with all that the policy says of it.")
     var application: String?
 
-    @Flag(help: "Refuse if a process of the cgroup holds a socket that was made outside.")
+    @Option(
+        help: ArgumentHelp(
+            "What becomes of sockets that a process of the cgroup brought in from outside: refuse the cgroup, or close its TCP "
+                + "sockets and refuse for others (default: tell them).",
+            valueName: "refuse|close"))
+    var clean: Cleaning?
+
+    @Flag(help: "The same as --clean refuse.")
     var requireClean = false
 
     @OptionGroup var instance: InstanceOptions
@@ -46,18 +54,22 @@ struct AttachCommand: ParsableCommand {
         } else if cgroup == nil || vne == nil {
             throw ValidationError("Name a cgroup and a VNE, or an --application of the policy.")
         }
+        guard !requireClean || clean != .close else {
+            throw ValidationError("--require-clean refuses what --clean close would close: name one of them.")
+        }
     }
 
     func run() throws {
         let session = try Session(instance, .change)
         let report: AttachReport
+        let clean = requireClean ? .refuse : self.clean
         if let application {
-            report = try session.agent.attach(applicationNamed: application, requireClean: requireClean)
+            report = try session.agent.attach(applicationNamed: application, clean: clean)
         } else {
             report = try session.agent.attach(
                 AttachRequest(
                     cgroup: cgroup ?? "", environment: vne ?? "", addresses: try addresses.choice, hostname: hostname,
-                    name: name, requireClean: requireClean))
+                    name: name, clean: clean))
         }
         Console.report(repairs: report.repairs, warnings: report.warnings)
         if output.json {
@@ -70,6 +82,11 @@ struct AttachCommand: ParsableCommand {
         if report.closedSockets > 0 {
             Console.show("closed \(report.closedSockets) connection(s) that had another local address")
         }
+        for socket in report.closedForeignSockets { Console.show("closed \(Self.line(of: socket))") }
+        if !report.closedForeignSockets.isEmpty {
+            Console.show(
+                "  A process that keeps a closed descriptor can use it anew, uncovered: restart what is not trusted.")
+        }
         Self.show(foreignSocketsOf: report)
     }
 
@@ -78,9 +95,12 @@ struct AttachCommand: ParsableCommand {
         guard !report.foreignSockets.isEmpty else { return }
         Console.show("NOT covered: sockets that were made outside the cgroup keep what they could do before.")
         for socket in report.foreignSockets {
-            Console.show(
-                "  \(socket.command.printable) (\(socket.process)), descriptor \(socket.descriptor): \(socket.summary)")
+            Console.show("  \(line(of: socket))")
         }
         Console.show("  Restart these processes inside the cgroup, or refuse such cgroups with --require-clean.")
+    }
+
+    private static func line(of socket: ForeignSocket) -> String {
+        "\(socket.command.printable) (\(socket.process)), descriptor \(socket.descriptor): \(socket.summary)"
     }
 }

@@ -13,6 +13,14 @@ struct ExecCommand: ParsableCommand {
             is this command's; 125 if that failed before, 126 if it cannot be run, 127 if it is not found. Examples:
               vne-agent exec --vne shop -- curl http://10.10.2.1/
               vne-agent exec --vne shop --hostname job.shop -- sh -c hostname
+              vne-agent exec --vne shop --confine -- nginx -g 'daemon off;'
+              vne-agent exec --vne shop --drop net-raw --drop net-admin -- ./server
+
+            --confine takes what leads past the VNE: the capabilities \(Capability.allCases.map(\.rawValue).joined(separator: ", ")); new \
+            privileges by set-user-id programs; and the system calls bpf, io_uring_*, setns, ptrace, process_vm_*, \
+            pidfd_getfd, new user and network namespaces, and sockets of families other than IPv4, IPv6, Unix, \
+            netlink and AF_ALG, which fail with EPERM. clone3 fails with ENOSYS. Programs for another architecture \
+            (32 bits) are killed. It does not keep root from root's files: run the program as another user too.
             """)
 
     @Option(help: "The VNE.")
@@ -25,6 +33,15 @@ struct ExecCommand: ParsableCommand {
 
     @Option(help: "The application's name (default: the program's).")
     var name: String?
+
+    @Flag(help: "Take from the program what leads past the VNE: capabilities and system calls.")
+    var confine = false
+
+    @Option(
+        help: ArgumentHelp(
+            "A capability to take from the program; may be named again. --confine takes all of these.",
+            valueName: "capability"))
+    var drop: [Capability] = []
 
     @OptionGroup var instance: InstanceOptions
 
@@ -47,7 +64,7 @@ struct ExecCommand: ParsableCommand {
         // The lock is held while the application is made and cleared up, not while the program runs.
         let prepared = try prepare()
         Console.report(repairs: prepared.report.repairs, warnings: prepared.report.warnings)
-        let launch = Launch(command, hostname: hostname)
+        let launch = Launch(command, hostname: hostname, confinement: confinement)
         let ending: Result<CommandExit, HostError>
         do throws(HostError) {
             ending = .success(try launch.run(in: prepared.cgroup.descriptor))
@@ -69,8 +86,10 @@ struct ExecCommand: ParsableCommand {
         return try session.agent.prepare(
             ExecRequest(
                 environment: vne, addresses: try addresses.choice, hostname: hostname, name: name, command: command,
-                launcher: try LinuxHost.currentLauncher()))
+                launcher: try LinuxHost.currentLauncher(), confined: confine))
     }
+
+    private var confinement: Confinement { confine ? .full : Confinement(dropped: Set(drop)) }
 
     /// As env(1) has it.
     private static func status(of error: HostError) -> Int32 {

@@ -56,7 +56,8 @@ extension Instance {
                 Self.text(of: application.loopback), application.hostname ?? "-",
                 application.fromPolicy ? "policy" : "command", application.egress ? "yes" : "no",
                 Self.text(of: application.addresses.all.filter { application.ownsAddresses.contains($0.family) }),
-                application.launcher.map { "\($0.process)" } ?? "-", application.cgroupPath,
+                application.launcher.map { "\($0.process)" } ?? "-", application.confined ? "yes" : "no",
+                application.cgroupPath,
             ]
         }
         return DumpSection(
@@ -64,7 +65,7 @@ extension Instance {
             table: Table(
                 [
                     "ID", "NAME", "STATE", "ENVIRONMENT", "ADDRESS", "LOOPBACK", "HOSTNAME", "BY", "EGRESS",
-                    "ADDED-ADDRESS", "LAUNCHER", "CGROUP",
+                    "ADDED-ADDRESS", "LAUNCHER", "CONFINED", "CGROUP",
                 ], rows: rows))
     }
 

@@ -1,5 +1,6 @@
 public import ArgumentParser
 public import VNEAgent
+public import VNEHost
 
 /// Options of every command.
 struct InstanceOptions: ParsableArguments {
@@ -51,6 +52,10 @@ struct AddressOptions: ParsableArguments {
         }
     }
 }
+
+extension Cleaning: ExpressibleByArgument {}
+
+extension Capability: ExpressibleByArgument {}
 
 extension Endpoint: ExpressibleByArgument {
     /// `ADDRESS[:PORT][/PROTOCOL]`, with brackets round an IPv6 address that has a port.

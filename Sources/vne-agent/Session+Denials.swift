@@ -31,7 +31,8 @@ extension Session {
     static func unprivileged(_ options: InstanceOptions) throws -> Agent {
         if isRoot { return try Session(options, .show).agent }
         let host = LinuxHost(instance: options.instance, resolvConf: options.resolvConf)
-        return Agent(instance: options.instance, dataplane: UnloadedInstance(), host: host)
+        let unseeing = UnloadedInstance { throw AgentError(.unsupported, "only root may ask the kernel") }
+        return Agent(instance: options.instance, dataplane: unseeing, host: host)
     }
 
     /// Detaches everything and unloads the instance; says what was detached.

@@ -37,7 +37,8 @@ struct Session {
             }
         self.host = host
         self.loaded = loaded
-        self.agent = Agent(instance: name, dataplane: loaded ?? UnloadedInstance(), host: host)
+        self.agent = Agent(
+            instance: name, dataplane: loaded ?? UnloadedInstance(probe: Instance.probeProtections), host: host)
     }
 
     static var isRoot: Bool { geteuid() == 0 }

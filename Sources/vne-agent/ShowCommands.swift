@@ -1,5 +1,7 @@
 import ArgumentParser
 import VNEAgent
+import VNEBPF
+import VNEHost
 
 struct StatusCommand: ParsableCommand {
     static let configuration = CommandConfiguration(
@@ -142,23 +144,39 @@ struct FlowsCommand: ParsableCommand {
 struct CheckCommand: ParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "check",
-        abstract: "Read a policy file as apply would, and say what of it does not fit this host.",
+        abstract: "Say which protections hold on this host, or what of a policy file does not fit it.",
         discussion: """
-            Example:
+            Without a file: the kernel, and which protections hold for every application, by what, or why not. With one: \
+            reads it as apply would. The exit status is 0 if that was said, also of protections that do not hold; 3 if \
+            the file has errors; 6 if no cgroup2 hierarchy is mounted, or the file requires what does not hold for an \
+            application that apply would attach. Only root can ask for all protections. Examples:
+              vne-agent check
+              vne-agent check --json
               vne-agent check policy.yaml
             """)
 
     @Argument(help: "The policy file; - for the standard input.", completion: .file(extensions: ["yaml", "yml"]))
-    var policy: String
+    var policy: String?
 
     @OptionGroup var instance: InstanceOptions
     @OptionGroup var output: OutputOptions
 
     func run() throws {
+        guard let policy else { return try checkHost() }
         let file = try PolicyText(reading: policy)
         let check = try Session.unprivileged(instance).check(
             file.text, source: file.source, dependencies: HostDependencies(resolvConf: instance.resolvConf))
         if output.json { try Console.show(json: check) } else { Console.show(check) }
+        if !check.unmet.isEmpty { throw ExitCode(ExitStatus.unsupported.rawValue) }
+    }
+
+    private func checkHost() throws {
+        let facts = HostFacts(
+            kernelRelease: LinuxHost.kernelRelease,
+            cgroupMount: try? LinuxHost(instance: instance.instance).cgroupMount(), bpfFileSystem: Instance.fileSystem)
+        let check = try Session.unprivileged(instance).check(host: facts)
+        if output.json { try Console.show(json: check) } else { Console.show(check) }
+        if check.cgroupMount == nil { throw ExitCode(ExitStatus.unsupported.rawValue) }
     }
 }
 

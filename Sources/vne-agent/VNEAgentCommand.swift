@@ -21,7 +21,8 @@ struct VNEAgentCommand: ParsableCommand {
               3    the policy file has errors
               4    no such application, environment, cgroup or policy
               5    an address, a name or a cgroup is taken
-              6    this kernel or this user cannot do it
+              6    this kernel or this user cannot do it, or does not hold what
+                   an environment requires
               7    explain: denied
               8    refused for safety's sake
               125  exec: failed before the program ran; 126 and 127: it cannot be

@@ -10,6 +10,7 @@ struct ApplicationView: Codable {
     var hostname: String?
     var cgroup: String
     var egress: Bool
+    var confined: Bool
 
     init(_ application: AttachedApplication) {
         name = application.name
@@ -18,6 +19,7 @@ struct ApplicationView: Codable {
         hostname = application.hostname
         cgroup = application.cgroupPath
         egress = application.egress
+        confined = application.confined
     }
 }
 
@@ -29,18 +31,25 @@ struct AttachView: Codable {
         var command: String
         var descriptor: Int32
         var socket: String
+
+        init(_ foreign: ForeignSocket) {
+            process = foreign.process
+            command = foreign.command
+            descriptor = foreign.descriptor
+            socket = foreign.summary
+        }
     }
     var application: ApplicationView
     var foreignSockets: [Foreign]
+    var closedForeignSockets: [Foreign]
     var closedSockets: Int
     var repairs: [Repair]
     var warnings: [String]
 
     init(_ report: AttachReport) {
         application = ApplicationView(report.application)
-        foreignSockets = report.foreignSockets.map {
-            Foreign(process: $0.process, command: $0.command, descriptor: $0.descriptor, socket: $0.summary)
-        }
+        foreignSockets = report.foreignSockets.map(Foreign.init)
+        closedForeignSockets = report.closedForeignSockets.map(Foreign.init)
         closedSockets = report.closedSockets
         repairs = report.repairs
         warnings = report.warnings

@@ -1,5 +1,9 @@
-"""Real servers from Debian's packages, each started inside an application's cgroup with files of its own."""
+"""Real servers from Debian's packages, each started inside an application's cgroup with files of its own.
 
+With `launch`, a command that starts another one, the server is started by that, from outside every application.
+"""
+
+import shlex
 import shutil
 from pathlib import Path
 
@@ -7,7 +11,7 @@ NGINX = shutil.which("nginx") or "/usr/sbin/nginx"
 DEBIAN_SITE = Path("/etc/nginx/sites-available/default")
 
 
-def nginx(host, application, body):
+def nginx(host, application, body, launch=()):
     """nginx with Debian's unmodified site file (0.0.0.0:80 and [::]:80); only paths that it writes to are its own."""
     home = host.directory / f"nginx-{application}"
     for part in ("www", "tmp", "log"):
@@ -32,13 +36,13 @@ http {{
 }}
 """)
     Path("/var/www/html").mkdir(parents=True, exist_ok=True)
-    script = f"mount --bind {home}/www /var/www/html && exec {NGINX} -c {home}/nginx.conf -e stderr -p {home}"
-    return host.start(application, "unshare", "--mount", "sh", "-c", script)
+    script = f"mount --bind {home}/www /var/www/html && exec {shlex.join(launch)} {NGINX} -c {home}/nginx.conf -e stderr -p {home}"
+    return host.start(None if launch else application, "unshare", "--mount", "sh", "-c", script)
 
 
-def redis(host, application, *options):
+def redis(host, application, *options, launch=()):
     """redis-server on its default wildcard and port."""
     home = host.directory / f"redis-{application}"
     home.mkdir(parents=True, exist_ok=True)
-    return host.start(application, "redis-server", "--dir", home, "--save", "", "--protected-mode", "no",
+    return host.start(None if launch else application, *launch, "redis-server", "--dir", home, "--save", "", "--protected-mode", "no",
                       "--bind", "0.0.0.0", *options)

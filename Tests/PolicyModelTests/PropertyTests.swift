@@ -159,7 +159,10 @@ import Testing
                 }
             }
         }
-        let never: Set<Reason> = [.permittedUse, .unconfigured, .foreignNamespace, .foreignAddress]
+        // What no attempt to talk can come to.
+        let never: Set<Reason> = [
+            .permittedUse, .unconfigured, .foreignNamespace, .foreignAddress, .membership, .administration, .unix,
+        ]
         #expect(met == Set(Reason.allCases).subtracting(never))
     }
 

@@ -274,12 +274,12 @@ import VNEAgent
         let socket = ForeignSocket(process: 7, command: "nginx", descriptor: 3, summary: "tcp 0.0.0.0:80")
         world.foreign["shop/db"] = [socket]
         var wanted = request()
-        wanted.requireClean = true
+        wanted.clean = .refuse
         let error = failure { _ = try world.agent.attach(wanted) }
         #expect(error?.status == .refused)
         #expect(error?.details == ["nginx (7) holds descriptor 3: tcp 0.0.0.0:80"])
         #expect(world.records.isEmpty)
-        wanted.requireClean = false
+        wanted.clean = nil
         #expect(try world.agent.attach(wanted).foreignSockets == [socket])
     }
 

@@ -37,7 +37,8 @@ struct FakeDataplane: Dataplane {
                 return nil
             }
             return PublishedEnvironment(
-                id: id, needsEgress: environment.needsEgress, families: environment.families)
+                id: id, needsEgress: environment.needsEgress, families: environment.families,
+                requires: environment.requires)
         }
     }
 
@@ -154,6 +155,13 @@ struct FakeDataplane: Dataplane {
 
     func flows(of application: AttachedApplication) throws -> [RecordedFlow] {
         try step("flows") { world.recorded[application.cgroupID] ?? [] }
+    }
+
+    func unheldProtections(of application: AttachedApplication?) throws -> [Protection: String] {
+        try step("unheldProtections") {
+            guard application?.addresses.families.count == 1 else { return world.unheld }
+            return world.unheld.merging([.dualStack: "of no use"]) { kernels, _ in kernels }
+        }
     }
 
     func update(_ application: AttachedApplication) throws {

@@ -104,6 +104,10 @@ struct FakeHost: Host {
         }
     }
 
+    func obstacleToClosing() throws -> String? {
+        try world.step("obstacleToClosing") { world.destroyIsUnsupported ? "this kernel closes no sockets" : nil }
+    }
+
     func cgroupIDs(below path: String) throws -> Set<UInt64> {
         try world.step("cgroupIDs") {
             Set(world.cgroups.filter { $0.key == path || $0.key.hasPrefix(path + "/") }.values)

@@ -63,6 +63,9 @@ final class FakeWorld {
     var refusals: [UInt64: [Hook: UInt64]] = [:]
     var recorded: [UInt64: [RecordedFlow]] = [:]
     var publications: [(revoking: Bool, view: HostView)] = []
+    /// Protections that the hooks do not hold, and why.
+    var unheld: [Protection: String] = Dictionary(
+        uniqueKeysWithValues: [Protection.families, .membership, .bpf, .netlink, .unix].map { ($0, "no hook for it") })
     /// How often the policy's text was read.
     var textReads = 0
 
@@ -169,6 +172,10 @@ final class FakeWorld {
                 violations.append("\(moment): \(id) open without its claim")
             }
             guard let environment = policy?.environment(named: subject.environment) else { continue }
+            for protection in environment.requires where unheld[protection] != nil {
+                if records[id]?.confined == true, Protection.byConfinement.contains(protection) { continue }
+                violations.append("\(moment): \(id) open without \(protection)")
+            }
             if environment.needsEgress, !egress.contains(id) {
                 violations.append("\(moment): \(id) open without egress")
             }

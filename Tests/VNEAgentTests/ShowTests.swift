@@ -29,9 +29,9 @@ import Testing
             try world.agent.status().description == """
                 instance vne: policy policy.yaml, generation 1, 2 environment(s), 2 named application(s)
 
-                APPLICATION  ENVIRONMENT  ADDRESS    HOSTNAME  STATE     BY      EGRESS  ALLOWED  DENIED  CGROUP
-                db           payments     10.10.3.1  -         attached  policy  no            0       0  payments/db
-                web          shop         10.10.2.1  web.shop  attached  policy  no            8       1  shop/web
+                APPLICATION  ENVIRONMENT  ADDRESS    HOSTNAME  STATE     BY      EGRESS  ALLOWED  DENIED  PROTECTIONS  CGROUP
+                db           payments     10.10.3.1  -         attached  policy  no            0       0  closing      payments/db
+                web          shop         10.10.2.1  web.shop  attached  policy  no            8       1  closing      shop/web
                 """)
         let web = try world.agent.status(of: "web")
         #expect(web.counters?.counts.map(\.reason) == ["permit", "other-environment", "own-environment"])

@@ -114,8 +114,10 @@ final class KernelWorld {
     }
 
     /// The hooks of an application on this kernel.
-    func hooks(egress: Bool) -> [CgroupHook] {
-        CgroupHook.allCases.filter { Self.usable.contains($0) && (egress || $0 != .egress) }
+    func hooks(egress: Bool, unix: Bool = false) -> [CgroupHook] {
+        CgroupHook.allCases.filter {
+            Self.usable.contains($0) && (egress || $0 != .egress) && (unix || !$0.judgesUnix)
+        }
     }
 
     private static let usable = (try? KernelHooks().usable) ?? []

@@ -19,7 +19,7 @@ extension KernelSuite {
             let world = try KernelWorld()
             let cgroup = try world.makeCgroup()
             let instance = try world.open()
-            try world.publish(by: instance)
+            try world.publish(Self.policy(unixPrivate: true), by: instance)
             let application = world.application(in: cgroup)
             try world.attach(application, cgroup, by: instance)
             let usable = try KernelHooks().usable
@@ -50,7 +50,7 @@ extension KernelSuite {
                 let opened = try Instance.open(
                     world.name, netns: world.cookie, create: true, object: .embedded, hooks: without)
                 let instance = try #require(opened)
-                try world.publish(by: instance)
+                try world.publish(Self.policy(unixPrivate: true), by: instance)
                 try world.attach(application, cgroup, by: instance)
                 #expect(try Set(instance.attachedHooks(of: application).map(\.hook)).isSubset(of: without))
                 #expect(try instance.protections().isSubset(of: [.dualStack]))
@@ -58,7 +58,8 @@ extension KernelSuite {
             do {
                 let opened = try Instance.open(world.name, netns: world.cookie, create: false, object: other)
                 let instance = try #require(opened)
-                #expect(try instance.attachedHooks(of: application).map(\.hook) == world.hooks(egress: false))
+                #expect(
+                    try instance.attachedHooks(of: application).map(\.hook) == world.hooks(egress: false, unix: true))
                 #expect(try instance.loadedHooks() == KernelHooks().usable)
             }
             let opened = try Instance.open(
@@ -72,7 +73,7 @@ extension KernelSuite {
             let world = try KernelWorld()
             let cgroup = try world.makeCgroup()
             let instance = try world.open()
-            try world.publish(by: instance)
+            try world.publish(Self.policy(unixPrivate: true), by: instance)
             let application = world.application(in: cgroup)
             try world.attach(application, cgroup, by: instance)
             let attached = try instance.attachedHooks(of: application)
@@ -130,6 +131,23 @@ extension KernelSuite {
             return policy
         }
 
+        @Test func `an application that moves to a private environment has the hooks before it is judged by it`() throws
+        {
+            let world = try KernelWorld()
+            let cgroup = try world.makeCgroup()
+            let instance = try world.open()
+            var policy = KernelWorld.policy
+            policy.environments[1].unixPrivate = true
+            try world.publish(policy, by: instance)
+            try world.attach(world.application(in: cgroup), cgroup, by: instance)
+            let moved = world.application(in: cgroup, environment: "payments", id: 1, address: "10.213.3.1")
+            try instance.update(moved)
+            #expect(try instance.attachedHooks(of: moved).map(\.hook) == world.hooks(egress: false, unix: true))
+            try instance.update(world.application(in: cgroup))
+            try world.publish(policy, by: instance)
+            #expect(try instance.attachedHooks(of: moved).map(\.hook) == world.hooks(egress: false))
+        }
+
         @Test func `abstract Unix sockets of others are out of reach where the environment says private`() throws {
             // Where the kernel has neither way, the policy's word has no effect, and `protections` says so.
             let held = try Instance.probeProtections()[.unix] == nil
@@ -150,20 +168,26 @@ extension KernelSuite {
             let application = world.application(in: cgroup)
             try world.attach(application, cgroup, by: instance)
             #expect(try world.run(in: cgroup, said(Self.attempts)) == free)
+            #expect(try instance.attachedHooks(of: application).map(\.hook) == world.hooks(egress: false))
             let own = tellsOwn ? "ok" : "EPERM"
             try world.publish(Self.policy(unixPrivate: true), by: instance)
             #expect(
                 try world.run(in: cgroup, said(Self.attempts)) == (held ? "EPERM EPERM EPERM ok ok \(own)" : free))
+            #expect(try instance.attachedHooks(of: application).map(\.hook) == world.hooks(egress: false, unix: true))
             if held {
                 let counted = try instance.counters(of: application)
-                #expect(counted.verdicts[.connect]?[.unix] == (tellsOwn ? 2 : 3))
-                #expect(counted.verdicts[.send]?[.unix] == 1)
+                // To the security hooks, to connect a datagram socket is to send.
+                #expect(counted.verdicts[.connect]?[.unix] == (tellsOwn ? 1 : 3))
+                #expect(counted.verdicts[.send]?[.unix] == (tellsOwn ? 2 : 1))
                 var recorded: [Denial] = []
                 try instance.denials { recorded.append($0) }
                 #expect(recorded.contains { $0.hook == .send && $0.reason == .unix && $0.cgroupID == cgroup.id })
             }
             try world.publish(Self.policy(unixPrivate: true, mode: .audit), by: instance)
             #expect(try world.run(in: cgroup, said(Self.attempts)) == free)
+            try world.publish(Self.policy(unixPrivate: false), by: instance)
+            #expect(try instance.attachedHooks(of: application).map(\.hook) == world.hooks(egress: false))
+            try world.publish(Self.policy(unixPrivate: true), by: instance)
             // Denied everything, as while an attachment is made.
             try instance.deny(application)
             #expect(

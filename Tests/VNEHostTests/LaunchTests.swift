@@ -5,12 +5,16 @@ import VNEHost
 
 @Suite(.enabled(if: isRoot)) struct LaunchTests {
     /// Runs a shell script in a throwaway cgroup to its end.
-    private func shell(_ script: String, hostname: String? = nil, environment: [String]? = nil) throws -> CommandExit {
+    private func shell(
+        _ script: String, hostname: String? = nil, environment: [String]? = nil,
+        confinement: Confinement = Confinement()
+    ) throws -> CommandExit {
         let cgroup = try ThrowawayCgroup()
         let open = try cgroup.host.openCgroup(cgroup.path)
         defer { cgroup.host.close(open) }
-        return try Launch(["/bin/sh", "-c", script], environment: environment, hostname: hostname)
-            .run(in: open.descriptor)
+        return try Launch(
+            ["/bin/sh", "-c", script], environment: environment, hostname: hostname, confinement: confinement
+        ).run(in: open.descriptor)
     }
 
     @Test func `a command is in its cgroup from its first instruction`() throws {
@@ -119,6 +123,49 @@ import VNEHost
         kill(pid_t(command.process), SIGKILL)
         #expect(try command.wait() == .signaled(SIGKILL))
         #expect(Self.statusLine("SigBlk", of: "thread-self") == mask)
+    }
+
+    @Test func `a confined command has none of the capabilities that lead past a VNE, in any set, and keeps others`()
+        throws
+    {
+        let file = ThrowawayFile()
+        let script = "cat /proc/self/status > \(file.path)"
+        #expect(try shell(script, confinement: .full) == .exited(0))
+        let taken: UInt64 = Capability.allCases.reduce(0) { $0 | 1 << Self.number(of: $1) }
+        for set in ["CapInh", "CapPrm", "CapEff", "CapBnd", "CapAmb"] {
+            let line = try #require(file.text.split(separator: "\n").first { $0.hasPrefix("\(set):") })
+            let mask = try #require(UInt64(line.dropFirst(set.count + 2), radix: 16))
+            #expect(mask & taken == 0, "\(set)")
+            // CAP_NET_BIND_SERVICE, CAP_SETUID.
+            if set == "CapEff" { #expect(mask & 1 << 10 != 0 && mask & 1 << 7 != 0) }
+        }
+        #expect(file.text.contains("NoNewPrivs:\t1\n") && file.text.contains("Seccomp:\t2\n"))
+    }
+
+    @Test func `capabilities are taken one by one, without a filter`() throws {
+        let file = ThrowawayFile()
+        let script = "cat /proc/self/status > \(file.path)"
+        #expect(try shell(script, confinement: Confinement(dropped: [.netRaw])) == .exited(0))
+        let line = try #require(file.text.split(separator: "\n").first { $0.hasPrefix("CapBnd:") })
+        let mask = try #require(UInt64(line.dropFirst(8), radix: 16))
+        #expect(mask & 1 << 13 == 0 && mask & 1 << 12 != 0)
+        #expect(file.text.contains("NoNewPrivs:\t0\n") && file.text.contains("Seccomp:\t0\n"))
+    }
+
+    /// As `linux/capability.h` has them.
+    private static func number(of capability: Capability) -> UInt64 {
+        switch capability {
+        case .netRaw: 13
+        case .netAdmin: 12
+        case .sysAdmin: 21
+        case .bpf: 39
+        case .perfmon: 38
+        case .sysPtrace: 19
+        case .sysModule: 16
+        case .sysRawio: 17
+        case .sysBoot: 22
+        case .mknod: 27
+        }
     }
 
     @Test func `launches leave no descriptor behind`() throws {

@@ -328,6 +328,27 @@ private final class ScriptedSocket: NetlinkSocket {
         #expect(answer.text == "no")
     }
 
+    @Test(
+        arguments: [
+            ("feffffff", "00000000", nil), ("8cffffff", nil, nil),
+            ("a1ffffff", nil, "the kernel was built without CONFIG_INET_DIAG_DESTROY"),
+            ("feffffff", "feffffff", "the kernel has no tcp_diag (CONFIG_INET_TCP_DIAG)"),
+        ] as [(String, String?, String?)])
+    func `whether sockets can be closed is asked of one that is not there`(
+        destroy: String, list: String?, obstacle: String?
+    ) throws {
+        var answers = [bytes("24000000 0200 0000 01000000 00000000 \(destroy) 58000000 1500 0500 01000000 00000000")]
+        if let list {
+            answers.append(bytes("24000000 0200 0000 02000000 00000000 \(list) 58000000 1400 0103 02000000 00000000"))
+        }
+        let socket = ScriptedSocket(answers)
+        #expect(try SocketDiagnostics(socket).obstacleToClosing() == obstacle)
+        // SOCK_DESTROY of TCP over IPv4, without addresses or ports.
+        let first = try #require(socket.sent.first)
+        #expect(Array(first[4..<6]) == bytes("1500"))
+        #expect(Array(first[16..<60]) == bytes("02 06 0000 ffffffff") + [UInt8](repeating: 0, count: 36))
+    }
+
     @Test func `answers to an earlier request are passed over`() throws {
         let socket = ScriptedSocket([
             bytes("24000000 0200 0000 63000000 00000000  ffffffff 20000000 1100 0500 63000000 00000000"),

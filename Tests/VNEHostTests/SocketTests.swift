@@ -135,6 +135,15 @@ import VNEHost
         return fixtures
     }
 
+    @Test func `this kernel closes sockets, and says so without closing one`() throws {
+        try inNewNetworkNamespace {
+            let host = try Self.host()
+            let listener = try SocketFixture(AF_INET).bound(to: "10.99.2.1").listening()
+            #expect(try host.obstacleToClosing() == nil)
+            #expect(listener.pendingError == 0)
+        }
+    }
+
     @Test func `a socket says which cgroup made it`() throws {
         let cgroup = try ThrowawayCgroup()
         let open = try cgroup.host.openCgroup(cgroup.path)

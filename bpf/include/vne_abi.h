@@ -298,6 +298,8 @@ struct vne_environment {
 /** No entry has this kind, so no address table can be taken for a record. */
 #define VNE_ENVIRONMENT_SELF 0xf56e4e45u
 #define VNE_ENVIRONMENTS_PER_PAGE (VNE_PAGE_SIZE / 256)
+/** From this bit of `flags` on: the protections without which no application is attached, a bit each. The agent's. */
+#define VNE_ENVIRONMENT_REQUIRES 16u
 /** The record is in use. */
 #define VNE_ENVIRONMENT_VALID 0x1u
 #define VNE_ENVIRONMENT_ONE_PREFIX4 0x2u
@@ -457,6 +459,8 @@ struct vne_owner {
 #define VNE_APPLICATION_OWNS_ADDRESS4 0x8u
 /** The same of the IPv6 address. */
 #define VNE_APPLICATION_OWNS_ADDRESS6 0x10u
+/** Launched with capabilities taken away and system calls filtered. */
+#define VNE_APPLICATION_CONFINED 0x20u
 
 /** What is remembered of an attached application: value of the hash map `application` (key: cgroup id, __u64). */
 struct vne_application {

@@ -13,6 +13,7 @@
 #include <sys/sysmacros.h>
 #include <sys/types.h>
 
+#include <linux/capability.h>
 #include <linux/inet_diag.h>
 #include <linux/magic.h>
 #include <linux/netlink.h>
@@ -39,6 +40,8 @@ int vne_pipe(int ends[2]);
 enum vne_spawn_step {
 	VNE_SPAWN_HOSTNAME = 1,
 	VNE_SPAWN_EXECUTE = 2,
+	VNE_SPAWN_CAPABILITIES = 3,
+	VNE_SPAWN_FILTER = 4,
 };
 
 /** What the child writes to `report` when it cannot become the command; nothing when it can. */
@@ -61,6 +64,10 @@ struct vne_spawn {
 	char *const *arguments;
 	/** `NAME=value` strings, ends with NULL; NULL for the caller's environment. */
 	char *const *environment;
+	/** Capabilities, a bit each, that are taken out of every set; 0 for none. */
+	uint64_t dropped_capabilities;
+	/** Nonzero: no_new_privs is set and the system calls are filtered that lead past a cgroup's programs. */
+	int filter_calls;
 };
 
 /**
