@@ -299,6 +299,22 @@ int vne_g_connect6(struct bpf_sock_addr *ctx)
 
 /* ------------------------------------------------------------------ sending */
 
+/* The kernel gives a datagram to an application that one's address as its source, and so its answer that destination.
+ */
+static __always_inline void vne_remember_asked(struct bpf_sock_addr *ctx, struct vne_address remote)
+{
+	struct bpf_sock *sk = ctx->sk;
+	struct vne_asked *last;
+
+	if (!sk || !bpf_map_lookup_elem(&owner, &remote))
+		return;
+	last = bpf_sk_storage_get(&asked, sk, NULL, BPF_SK_STORAGE_GET_F_CREATE);
+	if (!last)
+		return;
+	last->remote = remote;
+	last->port = bpf_ntohs(ctx->user_port);
+}
+
 SEC("cgroup/sendmsg4")
 int vne_g_send4(struct bpf_sock_addr *ctx)
 {
@@ -309,7 +325,9 @@ int vne_g_send4(struct bpf_sock_addr *ctx)
 	if ((__u32)source.low)
 		return vne_is_foreign(&source) ? vne_guard_refuse(ctx, VNE_HOOK_SEND, VNE_REASON_SOURCE, &source) : 1;
 	source = vne_guard_address(remote);
-	if (!vne_is_none(source) && vne_is_application_space(&remote) && !vne_caller_application())
+	if (vne_is_none(source))
+		vne_remember_asked(ctx, remote);
+	else if (vne_is_application_space(&remote) && !vne_caller_application())
 		ctx->msg_src_ip4 = bpf_htonl(source.low);
 	return 1;
 }
@@ -326,7 +344,9 @@ int vne_g_send6(struct bpf_sock_addr *ctx)
 	if (!vne_is_none(source))
 		return vne_is_foreign(&source) ? vne_guard_refuse(ctx, VNE_HOOK_SEND, VNE_REASON_SOURCE, &source) : 1;
 	source = vne_guard_address(remote);
-	if (!vne_is_none(source) && vne_is_application_space(&remote) && !vne_caller_application()) {
+	if (vne_is_none(source)) {
+		vne_remember_asked(ctx, remote);
+	} else if (vne_is_application_space(&remote) && !vne_caller_application()) {
 		vne_address_words_be(source, words);
 		ctx->msg_src_ip6[0] = words[0];
 		ctx->msg_src_ip6[1] = words[1];
@@ -338,14 +358,33 @@ int vne_g_send6(struct bpf_sock_addr *ctx)
 
 /* ------------------------------------------------------------------ packets */
 
+/* Whether a datagram comes from whom its socket is connected to, or asked last. */
+static __always_inline int vne_was_asked(struct __sk_buff *skb, const struct vne_packet *packet)
+{
+	struct bpf_sock *sk = skb->sk;
+	const struct vne_asked *last;
+
+	if (!sk)
+		return 0;
+	sk = bpf_sk_fullsock(sk);
+	if (!sk)
+		return 0;
+	if (sk->dst_port)
+		return 1;
+	last = bpf_sk_storage_get(&asked, sk, NULL, 0);
+	return last && last->port == packet->source_port && vne_is_same(last->remote, packet->source);
+}
+
 /*
  * An answer to a process of the host: without a named address the kernel gives a call to an application that
- * application's address as its source. A SYN is no answer.
+ * application's address as its source. A SYN is no answer, nor is a datagram that was not asked for: an application
+ * sends to its own address, too.
  */
-static __always_inline int vne_answers_host(const struct vne_packet *packet)
+static __always_inline int vne_answers_host(struct __sk_buff *skb, const struct vne_packet *packet)
 {
-	return vne_is_same(packet->source, packet->destination) && !vne_packet_opens(packet) &&
-	       vne_is_none(vne_guard_address(packet->destination));
+	if (!vne_is_same(packet->source, packet->destination) || !vne_is_none(vne_guard_address(packet->destination)))
+		return 0;
+	return packet->protocol == VNE_UDP ? vne_was_asked(skb, packet) : !vne_packet_opens(packet);
 }
 
 /* Whether the packet is addressed to an application, and its socket is not that application's. */
@@ -360,7 +399,7 @@ static __always_inline int vne_is_for_another(struct __sk_buff *skb, const struc
 		return !record || !vne_has_loopback(record, destination);
 	}
 	owns = bpf_map_lookup_elem(&owner, &destination);
-	return owns && bpf_skb_ancestor_cgroup_id(skb, owns->level) != owns->cgroup && !vne_answers_host(packet);
+	return owns && bpf_skb_ancestor_cgroup_id(skb, owns->level) != owns->cgroup && !vne_answers_host(skb, packet);
 }
 
 static __always_inline int vne_is_elsewhere(struct __sk_buff *skb)

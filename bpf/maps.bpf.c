@@ -13,5 +13,6 @@ struct vne_wildcard_map wildcard SEC(".maps");
 struct vne_guarded_map guarded SEC(".maps");
 struct vne_guard_count_map guard_count SEC(".maps");
 struct vne_elsewhere_map elsewhere SEC(".maps");
+struct vne_asked_map asked SEC(".maps");
 
 char LICENSE[] SEC("license") = "Dual BSD/GPL";

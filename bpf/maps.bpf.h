@@ -120,4 +120,18 @@ extern struct vne_instance_map instance SEC(".maps");
 extern struct vne_guard_count_map guard_count SEC(".maps");
 extern struct vne_elsewhere_map elsewhere SEC(".maps");
 
+/* Whom a socket of a guarded process sent its last datagram to, where the kernel chose the source. */
+struct vne_asked {
+	struct vne_address remote;
+	__u32 port;
+	__u32 reserved;
+};
+struct vne_asked_map {
+	__uint(type, BPF_MAP_TYPE_SK_STORAGE);
+	__uint(map_flags, BPF_F_NO_PREALLOC);
+	__type(key, int);
+	__type(value, struct vne_asked);
+};
+extern struct vne_asked_map asked SEC(".maps");
+
 #endif

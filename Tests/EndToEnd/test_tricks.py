@@ -499,16 +499,20 @@ while sys.stdin not in (arrived := select.select([stream, server, sys.stdin], []
         stream.accept() if one is stream else one.recv(1000)
 answer(sorted(set(seen)))
 """
-        seen = {}
-        for application in ("free", "sealed"):
-            child = self.host.start(None, sys.executable, "-u", "-c", PYTHON_PRELUDE + daemon, stdin=subprocess.PIPE)
+        def heard(application, place=None):
+            """What a daemon of the host in that place hears of it."""
+            child = self.host.start(place, sys.executable, "-u", "-c", PYTHON_PRELUDE + daemon, stdin=subprocess.PIPE)
             self.assertEqual(child.stdout.readline(), "ready\n")
             self.play(application, "wildcard_daemon", port=8097, addresses="10.10.7.1,fd00:10:10:7::1,10.10.7.2")
-            seen[application] = json.loads(child.communicate(timeout=60)[0])
-        self.assertEqual(seen["free"], ["TCP", "UDP"])
+            return json.loads(child.communicate(timeout=60)[0])
+        self.assertEqual(heard("free"), ["TCP", "UDP"])
         # Its socket is the host's, where no hook judges what comes; what it answers is dropped by the application's.
-        self.assertEqual(seen["sealed"], ["UDP"])
+        self.assertEqual(heard("sealed"), ["UDP"])
         self.assertTrue(self.marked("guard"))
+        self.host.make("daemons")
+        self.host.apply(POLICY + f"guard: {{cgroups: [{self.host.cgroup.name}/daemons]}}\n")
+        self.addCleanup(self.host.apply, POLICY)
+        self.assertEqual(heard("sealed", "daemons"), [])
 
     # ------------------------------------------------------------------ out of the cgroup
 

@@ -94,6 +94,7 @@ import VNEPrograms
         let counters = Instance.counters(of: bytes)
         #expect(counters.verdicts[.connect]?[.permit] == UInt64.max - 1)
         #expect(counters.audited[.ingress] == UInt64.max - 1)
+        // Their sums do as well.
         _ = (counters.allowed, counters.denied)
     }
 
