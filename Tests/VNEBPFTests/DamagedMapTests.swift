@@ -94,6 +94,8 @@ import VNEPrograms
         let counters = Instance.counters(of: bytes)
         #expect(counters.verdicts[.connect]?[.permit] == UInt64.max - 1)
         #expect(counters.audited[.ingress] == UInt64.max - 1)
+        // Their sums do as well.
+        _ = (counters.allowed, counters.denied)
     }
 
     @Test func `a private loopback at the end of all addresses has its own ones`() {
