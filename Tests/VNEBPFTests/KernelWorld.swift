@@ -25,6 +25,7 @@ final class KernelWorld {
     deinit {
         for cgroup in cgroups {
             close(cgroup.descriptor)
+            Self.kill(in: "\(mount)/\(cgroup.path)")
             removeCgroup(cgroup)
         }
         _ = try? Instance.unload(name)
@@ -57,6 +58,14 @@ final class KernelWorld {
     }
 
     // MARK: - Cgroups
+
+    /// Ends what a test started in a cgroup and did not wait for.
+    private static func kill(in path: String) {
+        let file = unsafe Glibc.open("\(path)/cgroup.kill", O_WRONLY | O_CLOEXEC)
+        guard file >= 0 else { return }
+        _ = unsafe write(file, "1", 1)
+        close(file)
+    }
 
     func makeCgroup() throws -> OpenCgroup {
         let path = "\(name)-\(cgroups.count)"
