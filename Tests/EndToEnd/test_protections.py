@@ -217,6 +217,14 @@ class Protections(unittest.TestCase):
         self.assertEqual(self.holds("vne_lsm_socket", "vne_lsm_open", "vne_lsm_clone", "vne_lsm_bpf", "vne_lsm_admin"),
                          kernel_runs_bpf_lsm())
 
+    def test_check_and_status_say_what_is_on_the_cgroup(self):
+        programs = {"families": ["vne_lsm_socket"], "membership": ["vne_lsm_open", "vne_lsm_clone"],
+                    "bpf": ["vne_lsm_bpf"], "netlink": ["vne_lsm_admin"]}
+        attached = {protection: self.holds(*names) for protection, names in programs.items()}
+        for said in (self.host.json("check"), self.host.json("status")["applications"][0]):
+            held = {entry["protection"]: entry["held"] for entry in said["protections"]}
+            self.assertEqual({protection: held[protection] for protection in programs}, attached)
+
     def test_sockets_of_other_families_are_refused(self):
         held = self.holds("vne_lsm_socket")
         # Packet, vsock: neither passes any hook of a cgroup's sockets.
