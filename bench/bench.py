@@ -47,6 +47,8 @@ WORK = {"connect": "TCP connect/accept/close", "rr": "TCP request/response", "ud
 SERVER = {"IPv4": "10.10.2.1", "IPv6": "fd00:10:10:2::1"}
 CLIENT = {"IPv4": "10.10.2.2", "IPv6": "fd00:10:10:2::2"}
 LOCALHOST = {"IPv4": "127.0.0.1", "IPv6": "::1"}
+# The index of lo in every namespace.
+LOOPBACK_INTERFACE = 1
 REASONS = {name: int(number) for name, number in re.findall(
     r"(VNE_REASON_\w+) = (\d+),", (PROJECT / "bpf/include/vne_abi.h").read_text())}
 
@@ -186,36 +188,58 @@ class Load:
         self.process.wait()
 
 
+@contextlib.contextmanager
+def inside(namespace):
+    """Has this process in a network namespace: interfaces are those of the caller's."""
+    own = os.open("/proc/self/ns/net", os.O_RDONLY)
+    setns(namespace)
+    try:
+        yield
+    finally:
+        setns(f"/proc/self/fd/{own}")
+        os.close(own)
+
+
 class Traffic:
     """Two applications whose hooks are attached for a slice at a time, and the work between them."""
 
     def __init__(self, host):
         self.host = host
-        host.attach("server", "shop", ",".join(SERVER.values()))
-        host.attach("client", "shop", ",".join(CLIENT.values()))
+        self.cgroups = [os.open(host.make(name), os.O_RDONLY) for name in ("server", "client")]
+        self.keys = [struct.pack("<Q", os.fstat(cgroup).st_ino) for cgroup in self.cgroups]
         pins = f"/sys/fs/bpf/{host.instance}"
         self.maps = {name: kernel.open_pin(f"{pins}/maps/{name}") for name in ("attachment", "owner")}
-        self.programs = {name: kernel.open_pin(f"{pins}/programs/{name}") for name in kernel.ATTACH_TYPES}
+        self.programs = {name: kernel.open_pin(f"{pins}/programs/{name}") for name in (*kernel.ATTACH_TYPES, "vne_steer")}
         # The same hooks with programs that do nothing: what the kernel itself asks for them.
         empty = f"/sys/fs/bpf/{host.instance}x"
         run(BPFTOOL, "prog", "loadall", PROJECT / "bpf/.output/empty.bpf.o", empty)
         self.programs |= {f"empty_{name[4:]}": kernel.open_pin(f"{empty}/empty_{name[4:]}") for name in HOOKS}
         shutil.rmtree(empty)
-        self.cgroups = [os.open(host.cgroup / name, os.O_RDONLY) for name in ("server", "client")]
-        self.keys = [struct.pack("<Q", os.fstat(cgroup).st_ino) for cgroup in self.cgroups]
-        self.attachments = [kernel.lookup(self.maps["attachment"], key) for key in self.keys]
+        # What the agent attached stays as it is, but for its hooks: the bench makes links and closes them itself.
+        self.of_one_family = self.attach("IPv4")
+        self.detach()
+        self.attachments = self.attach(*SERVER)
+        self.steers = os.path.exists(f"{pins}/interfaces")
         addresses = [*SERVER.values(), *CLIENT.values()]
         owners = [kernel.lookup(self.maps["owner"], as_key(address)) for address in addresses]
         own = self.own_loopback()
-        # What the agent attached stays as it is, but for its hooks: the bench makes links and closes them itself.
-        host.agent("detach", "server")
-        host.agent("detach", "client")
+        self.detach()
         for address, owner in zip(addresses, owners):
             kernel.update(self.maps["owner"], as_key(address), owner)
         for address in (*addresses, own["IPv6"]):
             run("ip", "-n", host.name, "address", "add", address, "dev", "lo", *(["nodad"] if ":" in address else []))
         # Nothing is attached yet, so the servers are where they say: the kernel's loopback, and the client's own.
         self.load = Load(host, [*SERVER.values(), *(f"@{on}" for on in (*LOCALHOST.values(), *own.values()))])
+
+    def attach(self, *families):
+        """Has both applications attached with addresses of these families, and gives what their hooks read of them."""
+        for application, addresses in (("server", SERVER), ("client", CLIENT)):
+            self.host.attach(application, "shop", ",".join(addresses[family] for family in families))
+        return [kernel.lookup(self.maps["attachment"], key) for key in self.keys]
+
+    def detach(self):
+        for application in ("server", "client"):
+            self.host.agent("detach", application)
 
     def own_loopback(self):
         """What 127.0.0.1 and ::1 are to the client."""
@@ -234,10 +258,11 @@ with socket.socket(family(sys.argv[1]), socket.SOCK_DGRAM) as own:
             child.kill()
         return found
 
-    def slice(self, work, address, hooks):
-        """Nanoseconds per operation with these hooks attached."""
-        links = []
-        for cgroup, key, attachment in zip(self.cgroups, self.keys, self.attachments):
+    def slice(self, work, address, hooks, attachments=None, steered=False):
+        """Nanoseconds per operation with these hooks attached; as applications of both families, unless `attachments`
+        says otherwise, and with IPv6 packets for wildcards steered or not."""
+        links = [self.steer()] if steered else []
+        for cgroup, key, attachment in zip(self.cgroups, self.keys, attachments or self.attachments):
             links += [kernel.create_link(self.programs[name], cgroup, kernel.ATTACH_TYPES[name.replace("empty", "vne")])
                       for name in hooks]
             if "vne_create" in hooks:
@@ -247,6 +272,11 @@ with socket.socket(family(sys.argv[1]), socket.SOCK_DGRAM) as own:
         finally:
             for link in links:
                 os.close(link)
+
+    def steer(self):
+        """A link of the steering program, where the packets of both applications enter the host."""
+        with inside(self.host.namespace):
+            return kernel.create_link(self.programs["vne_steer"], LOOPBACK_INTERFACE, kernel.TCX_INGRESS)
 
     def close(self):
         self.load.close()
@@ -292,6 +322,7 @@ def traffic(rounds, precision, results):
                            f"no policy {statistics.median(taken['none']) / 1000:.1f} us")
             families(work, rounds, precision, results)
             loopback(work, rounds, precision, results)
+            dual_stack(work, rounds, precision, results)
         finally:
             work.close()
 
@@ -324,36 +355,56 @@ def loopback(work, rounds, precision, results):
                    f"no policy {statistics.median(taken['none']) / 1000:.1f} us")
 
 
+def dual_stack(work, rounds, precision, results):
+    """What IPv4 pays where the applications have both families, for the program that steers IPv6 packets on its way."""
+    if not work.steers:
+        print("  (this kernel does not steer: kernel 6.6)")
+        return
+    for kind, name in WORK.items():
+        slices = {"one": lambda: work.slice(kind, SERVER["IPv4"], HOOKS, work.of_one_family),
+                  "both": lambda: work.slice(kind, SERVER["IPv4"], HOOKS, steered=True)}
+        ratios, taken = paired(slices, {"both": lambda values: values["both"] / values["one"]}, rounds, precision)
+        report(f"{name}, dual stack IPv4", ratios["both"], None, results,
+               f"one family {statistics.median(taken['one']) / 1000:.1f} us")
+
+
 # ------------------------------------------------------------------ another build
 
 class Build(Host):
-    """A host with one build's agent, and two applications of one environment that it attached."""
+    """A host with one build's agent."""
 
     def __init__(self, name, binary):
         super().__init__(name, remote=False)
         self.binary = binary
 
-    def __enter__(self):
-        super().__enter__()
-        try:
-            self.families = list(SERVER)
-            if self.agent("apply", self.write_policy(POLICY_OF_BOTH), check=False).returncode:
-                self.families = ["IPv4"]
-                self.apply(POLICY)
-            for application, addresses in (("server", SERVER), ("client", CLIENT)):
-                self.attach(application, "shop", ",".join(addresses[family] for family in self.families))
-            self.load = Load(self, [SERVER[family] for family in self.families])
-        except BaseException:
-            self.__exit__(None, None, None)
-            raise
-        return self
-
     def agent_command(self, command, *arguments):
         return [str(self.binary), command, "--instance", self.instance, *map(str, arguments)]
 
+    def takes(self, policy):
+        """Whether the build finds no error in a policy."""
+        return not self.agent("check", self.write_policy(policy), check=False).returncode
+
+    def work(self, families):
+        """Has two applications of one environment, and the work between them."""
+        self.apply(POLICY if families == ["IPv4"] else POLICY_OF_BOTH)
+        for application, addresses in (("server", SERVER), ("client", CLIENT)):
+            self.attach(application, "shop", ",".join(addresses[family] for family in families))
+        self.load = Load(self, [SERVER[family] for family in families])
+
+
+def common_families(*binaries):
+    """Both families if every build takes them, else IPv4: what one build does for IPv6 is no cost that another saves."""
+    for binary in binaries:
+        with Build("probe", binary) as build:
+            if not build.takes(POLICY_OF_BOTH):
+                return ["IPv4"]
+    return list(SERVER)
+
 
 def against(other, rounds, precision, results):
-    """This tree's build against another one's, each on a host of its own, and against itself: that row should be 1."""
+    """This tree's build against another one's, each on a host of its own, and against itself: that row should be 1. All
+    have the same policy and applications of the same addresses."""
+    families = common_families(AGENT, other)
     # Hosts differ by chance, in where things lie in memory: so they are made anew a few times.
     generations = 6
     ratios, baseline = {}, {}
@@ -362,7 +413,8 @@ def against(other, rounds, precision, results):
         random.shuffle(binaries)
         with contextlib.ExitStack() as stack:
             builds = {name: stack.enter_context(Build(f"ab{name}", binary)) for name, binary in binaries}
-            families = [family for family in SERVER if all(family in build.families for build in builds.values())]
+            for build in builds.values():
+                build.work(families)
             for kind in WORK:
                 for family in families:
                     slices = {name: lambda build=build: build.load.slice(kind, SERVER[family])
@@ -378,8 +430,8 @@ def against(other, rounds, precision, results):
     for (kind, family, row), values in ratios.items():
         report(f"{WORK[kind]} {family}, this / {row}", values, None, results,
                f"{row} {statistics.median(baseline[kind, family, row]) / 1000:.1f} us")
-    if not any(family == "IPv6" for _, family, _ in ratios):
-        print("  (the other build takes no IPv6 addresses)")
+    if families == ["IPv4"]:
+        print("  (the other build takes no IPv6 addresses, so that no application had one)")
 
 
 # ------------------------------------------------------------------ the decision alone

@@ -15,6 +15,7 @@ ALLOW_MULTI = 2
 ATTACH_TYPES = {"vne_ingress": 0, "vne_egress": 1, "vne_create": 2, "vne_bind4": 8, "vne_bind6": 9, "vne_connect4": 10,
                 "vne_connect6": 11, "vne_send4": 14, "vne_send6": 15, "vne_name4": 31, "vne_name6": 32,
                 "vne_peer4": 29, "vne_peer6": 30, "vne_receive4": 19, "vne_receive6": 20, "vne_device": 6, "vne_option": 22}
+TCX_INGRESS = 46
 
 
 def _bpf(command, attributes):
@@ -32,9 +33,9 @@ def open_pin(path):
     return _bpf(OBJ_GET, struct.pack("<QII", ctypes.addressof(name), 0, 0))
 
 
-def create_link(program, cgroup, attach_type):
-    """Attaches a program; it is detached when the descriptor is closed."""
-    return _bpf(LINK_CREATE, struct.pack("<IIII32x", program, cgroup, attach_type, 0))
+def create_link(program, target, attach_type):
+    """Attaches a program to a cgroup, or to an interface by its index; it is detached when the descriptor is closed."""
+    return _bpf(LINK_CREATE, struct.pack("<IIII32x", program, target, attach_type, 0))
 
 
 def attach(program, cgroup, attach_type):
