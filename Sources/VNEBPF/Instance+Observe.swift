@@ -1,3 +1,4 @@
+internal import CLibBPF
 internal import Glibc
 public import PolicyModel
 internal import VNEPrograms
