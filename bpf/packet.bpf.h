@@ -56,21 +56,30 @@ static __always_inline int vne_packet_accepts(const struct vne_packet *packet)
 	return (packet->tcp_flags & (VNE_TCP_SYN | VNE_TCP_ACK)) == (VNE_TCP_SYN | VNE_TCP_ACK);
 }
 
-/* What the ports of a transport header say; ICMP has none. */
-static __always_inline void vne_packet_read_transport(struct vne_packet *packet,
-						      const struct vne_transport_header *transport)
+/* Of UDP and ICMP; of TCP it is all of the structure. */
+#define VNE_DATAGRAM_HEADER_SIZE 8
+
+/* Takes what a transport header says, ports or an echo; 0 where it ends behind `end`. */
+static __always_inline int vne_packet_take_transport(struct vne_packet *packet,
+						     const struct vne_transport_header *transport, const void *end)
 {
+	if ((const void *)transport + VNE_DATAGRAM_HEADER_SIZE > end)
+		return 0;
 	if (packet->protocol == VNE_ICMP) {
 		__u8 type = bpf_ntohs(transport->source_port) >> 8;
 
 		packet->is_echo_request = type == (vne_is_ipv4(packet->source) ? VNE_ICMP_ECHO : VNE_ICMPV6_ECHO);
 		packet->icmp_identifier = bpf_ntohs(transport->icmp_identifier);
-		return;
+		return 1;
 	}
 	packet->source_port = bpf_ntohs(transport->source_port);
 	packet->destination_port = bpf_ntohs(transport->destination_port);
-	if (packet->protocol == VNE_TCP)
-		packet->tcp_flags = transport->tcp_flags;
+	if (packet->protocol != VNE_TCP)
+		return 1;
+	if ((const void *)(transport + 1) > end)
+		return 0;
+	packet->tcp_flags = transport->tcp_flags;
+	return 1;
 }
 
 /* Reads the transport header at `offset`, whose bytes need not be in the packet's linear part. */
@@ -78,16 +87,16 @@ static __always_inline int vne_packet_load_transport(struct __sk_buff *skb, stru
 {
 	struct vne_transport_header copy = {};
 
-	if (bpf_skb_load_bytes(skb, offset, &copy, packet->protocol == VNE_TCP ? sizeof(copy) : 8))
+	if (bpf_skb_load_bytes(skb, offset, &copy,
+			       packet->protocol == VNE_TCP ? sizeof(copy) : VNE_DATAGRAM_HEADER_SIZE))
 		return VNE_REASON_MALFORMED;
-	vne_packet_read_transport(packet, &copy);
+	vne_packet_take_transport(packet, &copy, &copy + 1);
 	return VNE_REASON_PERMITTED_USE;
 }
 
 static __always_inline int vne_packet_read4(struct __sk_buff *skb, struct vne_packet *packet)
 {
 	void *data = (void *)(long)skb->data, *end = (void *)(long)skb->data_end;
-	struct vne_transport_header *transport;
 	struct iphdr *ip = data;
 
 	if ((void *)(ip + 1) > end)
@@ -97,11 +106,17 @@ static __always_inline int vne_packet_read4(struct __sk_buff *skb, struct vne_pa
 	packet->protocol = ip->protocol;
 	if (packet->protocol != VNE_TCP && packet->protocol != VNE_UDP && packet->protocol != VNE_ICMP)
 		return VNE_REASON_PROTOCOL;
-	transport = (void *)(ip + 1);
-	if (ip->ihl != 5 || (void *)(transport + 1) > end)
-		return ip->ihl < 5 ? VNE_REASON_MALFORMED : vne_packet_load_transport(skb, packet, ip->ihl * 4);
-	vne_packet_read_transport(packet, transport);
-	return VNE_REASON_PERMITTED_USE;
+	if (ip->ihl < 5)
+		return VNE_REASON_MALFORMED;
+	if (ip->ihl == 5 && vne_packet_take_transport(packet, (void *)(ip + 1), end))
+		return VNE_REASON_PERMITTED_USE;
+	return vne_packet_load_transport(skb, packet, ip->ihl * 4);
+}
+
+static __always_inline struct vne_address vne_packet_address6(const struct in6_addr *address)
+{
+	return vne_address6(address->in6_u.u6_addr32[0], address->in6_u.u6_addr32[1], address->in6_u.u6_addr32[2],
+			    address->in6_u.u6_addr32[3]);
 }
 
 /* Walks over the extension headers that say nothing about where a packet goes; 0 for any other header. */
@@ -128,21 +143,17 @@ static __noinline __u32 vne_packet_skip_extensions(struct __sk_buff *skb, __u32 
 static __always_inline int vne_packet_read6(struct __sk_buff *skb, struct vne_packet *packet)
 {
 	void *data = (void *)(long)skb->data, *end = (void *)(long)skb->data_end;
-	struct vne_transport_header *transport;
 	__u32 offset = sizeof(struct ipv6hdr), next;
 	struct ipv6hdr *ip = data;
 
 	if ((void *)(ip + 1) > end)
 		return VNE_REASON_MALFORMED;
-	packet->source = vne_address6(ip->saddr.in6_u.u6_addr32[0], ip->saddr.in6_u.u6_addr32[1],
-				      ip->saddr.in6_u.u6_addr32[2], ip->saddr.in6_u.u6_addr32[3]);
-	packet->destination = vne_address6(ip->daddr.in6_u.u6_addr32[0], ip->daddr.in6_u.u6_addr32[1],
-					   ip->daddr.in6_u.u6_addr32[2], ip->daddr.in6_u.u6_addr32[3]);
+	packet->source = vne_packet_address6(&ip->saddr);
+	packet->destination = vne_packet_address6(&ip->daddr);
 	/* A mapped address on the wire is no IPv4 address. */
 	if (vne_is_ipv4(packet->source) || vne_is_ipv4(packet->destination))
 		return VNE_REASON_MALFORMED;
 	next = ip->nexthdr;
-	transport = (void *)(ip + 1);
 	if (next == VNE_HOP_OPTIONS || next == VNE_DESTINATION_OPTIONS) {
 		offset = vne_packet_skip_extensions(skb, &next);
 		if (!offset)
@@ -151,10 +162,9 @@ static __always_inline int vne_packet_read6(struct __sk_buff *skb, struct vne_pa
 	if (next != VNE_TCP && next != VNE_UDP && next != VNE_ICMPV6)
 		return VNE_REASON_PROTOCOL;
 	packet->protocol = next == VNE_ICMPV6 ? VNE_ICMP : next;
-	if (offset != sizeof(struct ipv6hdr) || (void *)(transport + 1) > end)
-		return vne_packet_load_transport(skb, packet, offset);
-	vne_packet_read_transport(packet, transport);
-	return VNE_REASON_PERMITTED_USE;
+	if (offset == sizeof(struct ipv6hdr) && vne_packet_take_transport(packet, (void *)(ip + 1), end))
+		return VNE_REASON_PERMITTED_USE;
+	return vne_packet_load_transport(skb, packet, offset);
 }
 
 /* Reads a packet into a zeroed structure; VNE_REASON_PERMITTED_USE, or why it can't be judged. */

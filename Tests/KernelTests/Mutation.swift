@@ -156,7 +156,7 @@ struct Mutation: CustomStringConvertible, Sendable {
             "\tif (!sk || sk->dst_port != bpf_htons(packet->source_port))\n\t\treturn 0;\n",
             "\tif (sk)\n\t\treturn 1;\n\tif (!sk)\n\t\treturn 0;\n"),
         Mutation(
-            "what is known to be from inside needs no sender", in: "incoming.bpf.c",
+            "what is known to be from inside needs no sender", in: "arrival.bpf.h",
             "(!vne_sender_matters(application, own, attempt, VNE_REASON_OWN_ENVIRONMENT, packet->destination) ||",
             "(own->flags ||"),
         Mutation(
