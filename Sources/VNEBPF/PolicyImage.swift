@@ -145,6 +145,7 @@ extension PolicyImage {
             if environment.multicast { record.flags |= UInt32(VNE_ENVIRONMENT_MULTICAST) }
             if environment.mode == .audit { record.flags |= UInt32(VNE_ENVIRONMENT_AUDIT) }
             if environment.needsEgress { record.flags |= UInt32(VNE_ENVIRONMENT_STRICT) }
+            if environment.needsOptions { record.flags |= UInt32(VNE_ENVIRONMENT_OPTIONS) }
             if environment.unixPrivate { record.flags |= UInt32(VNE_ENVIRONMENT_UNIX_PRIVATE) }
             record.flags |= Protection.layout(of: environment.requires)
             let ipv4 = environment.addresses.filter { $0.family == .ipv4 }

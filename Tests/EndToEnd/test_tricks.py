@@ -23,6 +23,10 @@ OWN = ("10.10.2.1", "fd00:10:10:2::1")
 # In another environment of this host, and on a machine that the policy denies.
 NEIGHBOURS = ("10.10.3.1", "fd00:10:10:3::1")
 DENIED = ("192.0.2.2", "2001:db8::2")
+# Addresses of that environment on the machine behind the wire, where nothing of ours is.
+ELSEWHERE = ("10.10.3.77", "fd00:10:10:3::77")
+# Of an environment that may send to every remote.
+ROAMING = ("10.10.8.1", "fd00:10:10:8::1")
 # The same machine by addresses that the policy lets out.
 WITNESSES = ("192.0.2.3", "2001:db8::3")
 # An address that the host's NAT rules lead elsewhere.
@@ -51,6 +55,8 @@ environments:
   sealed:
     addresses: [10.10.7.0/24, "fd00:10:10:7::/64"]
     host: deny
+  roaming:
+    addresses: [10.10.8.0/24, "fd00:10:10:8::/64"]
 """
 
 # Nobody in particular, without a capability.
@@ -97,6 +103,7 @@ class Tricks(unittest.TestCase):
                                                     ("strict", "guarded", ("10.10.4.1", "fd00:10:10:4::1")),
                                                     ("sealed", "sealed", ("10.10.7.1", "fd00:10:10:7::1")),
                                                     ("pilot", "watched", ("10.10.6.1", "fd00:10:10:6::1")),
+                                                    ("roamer", "roaming", ROAMING),
                                                     ("pinger", "pinging", ("10.10.5.1", "fd00:10:10:5::1"))):
             cls.host.attach(application, environment, ",".join(addresses))
         cls.host.make("free")
@@ -396,6 +403,29 @@ time.sleep(600)
         self.assertTrue(self.marked("strict"))
         own = ("10.10.4.1", "fd00:10:10:4::1")
         self.assert_held(self.play("strict", "source_route", message=1), ("EPERM",), own, absent)
+
+    def test_trick_source_route_where_every_remote_is_allowed(self):
+        for address in ELSEWHERE:
+            family = "-6" if ":" in address else "-4"
+            length, gateway = (128, DENIED[1]) if family == "-6" else (32, DENIED[0])
+            run("ip", family, "-n", self.host.remote, "address", "add", f"{address}/{length}", "dev", "lo",
+                *(["nodad"] if family == "-6" else []))
+            run("ip", family, "-n", self.host.name, "route", "add", f"{address}/{length}", "via", gateway)
+            self.addCleanup(run, "ip", family, "-n", self.host.name, "route", "delete", f"{address}/{length}")
+        outside = {"namespace": self.host.remote_namespace}
+        more = [self.victim(None, "sockets", *ELSEWHERE, **outside),
+                self.victim(None, "sniff", "eth0", *ELSEWHERE, **outside)]
+        self.victims.extend(more)
+        self.addCleanup(lambda: [(self.victims.remove(victim), victim.kill()) for victim in more])
+        victims = (*NEIGHBOURS, *ELSEWHERE)
+        absent = {"IPV6_2292PKTOPTIONS": ("EINVAL",)}
+        self.assert_works(self.play("free", "source_route", victims=victims), absent)
+        played = self.play("roamer", "source_route", victims=victims)
+        # The option is accepted, and the packet goes by way of the victim's machine. No socket of it takes anything.
+        self.assert_works(played, absent)
+        self.assertEqual(at_sockets(played, victims), [])
+        self.assertEqual({record["from"] for record in played.at_victims}, set(ROAMING))
+        self.assertTrue(self.marked("one way"))
 
     def test_trick_icmp_error(self):
         hold = """
