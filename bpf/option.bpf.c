@@ -5,8 +5,8 @@
  * where the host or a remote is out of reach.
  *
  * Refused with EPERM: source routes, by which a packet goes to another address than the one that was judged, and
- * encapsulation. What comes out of that passes the ingress hook like any packet, so it is judged without this hook, too.
- * Refusals are counted as those of a protocol; this kind of program has no clock, so no record limits its rate.
+ * encapsulation, whose packets are judged by the ingress hook when they come out. Refusals are counted as those of a
+ * protocol; this kind of program has no clock, so no record limits its rate.
  *
  * A group of IPv4 that is joined on no particular interface is joined where the application address is, since that is
  * the interface by which the kernel sends to a group from a source that it is given.

@@ -404,28 +404,55 @@ time.sleep(600)
         own = ("10.10.4.1", "fd00:10:10:4::1")
         self.assert_held(self.play("strict", "source_route", message=1), ("EPERM",), own, absent)
 
-    def test_trick_source_route_where_every_remote_is_allowed(self):
-        for address in ELSEWHERE:
-            family = "-6" if ":" in address else "-4"
-            length, gateway = (128, DENIED[1]) if family == "-6" else (32, DENIED[0])
-            run("ip", family, "-n", self.host.remote, "address", "add", f"{address}/{length}", "dev", "lo",
-                *(["nodad"] if family == "-6" else []))
-            run("ip", family, "-n", self.host.name, "route", "add", f"{address}/{length}", "via", gateway)
-            self.addCleanup(run, "ip", family, "-n", self.host.name, "route", "delete", f"{address}/{length}")
-        outside = {"namespace": self.host.remote_namespace}
-        more = [self.victim(None, "sockets", *ELSEWHERE, **outside),
-                self.victim(None, "sniff", "eth0", *ELSEWHERE, **outside)]
+    def watch(self, *addresses, namespace=None, interface):
+        """Victims for this test only."""
+        more = [self.victim(None, "sockets", *addresses, namespace=namespace),
+                self.victim(None, "sniff", interface, *addresses, namespace=namespace)]
         self.victims.extend(more)
         self.addCleanup(lambda: [(self.victims.remove(victim), victim.kill()) for victim in more])
-        victims = (*NEIGHBOURS, *ELSEWHERE)
-        absent = {"IPV6_2292PKTOPTIONS": ("EINVAL",)}
+
+    def settle_elsewhere(self):
+        """Has addresses of another environment on the machine behind the wire, and victims there."""
+        for address, length, gateway in zip(ELSEWHERE, (32, 128), DENIED):
+            run("ip", "-n", self.host.remote, "address", "replace", f"{address}/{length}", "dev", "lo",
+                *(["nodad"] if ":" in address else []))
+            run("ip", "-n", self.host.name, "route", "replace", f"{address}/{length}", "via", gateway)
+            self.addCleanup(run, "ip", "-n", self.host.name, "route", "delete", f"{address}/{length}")
+        self.watch(*ELSEWHERE, namespace=self.host.remote_namespace, interface="eth0")
+
+    def test_trick_source_route_where_every_remote_is_allowed(self):
+        self.settle_elsewhere()
+        victims, absent = (*NEIGHBOURS, *ELSEWHERE), {"IPV6_2292PKTOPTIONS": ("EINVAL",)}
         self.assert_works(self.play("free", "source_route", victims=victims), absent)
+        # The option is accepted, and the packet goes by way of the victim's machine, where no socket takes anything.
         played = self.play("roamer", "source_route", victims=victims)
-        # The option is accepted, and the packet goes by way of the victim's machine. No socket of it takes anything.
         self.assert_works(played, absent)
         self.assertEqual(at_sockets(played, victims), [])
         self.assertEqual({record["from"] for record in played.at_victims}, set(ROAMING))
-        self.assertTrue(self.marked("one way"))
+        self.assertTrue(self.marked("no socket"))
+
+    def test_trick_ended_route(self):
+        self.settle_elsewhere()
+        self.watch(HOST[1], interface="lo")
+        victims = (NEIGHBOURS[1], ELSEWHERE[1], HOST[1])
+        # By default nobody takes such a packet.
+        self.assertEqual(at_sockets(self.play("free", "source_route", victims=victims, ended=1), victims), [])
+        for namespace in (self.host.namespace, self.host.remote_namespace):
+            switch = lambda value, namespace=namespace: self.host.run(
+                None, "sysctl", "-qw", *(f"net.ipv6.conf.{where}.seg6_enabled={value}" for where in ("all", "lo", "eth0")),
+                namespace=namespace, check=True)
+            switch(1)
+            self.addCleanup(switch, 0)
+        # An application judges by the source, whatever the way was; a machine without VNE does not.
+        for application in ("free", "roamer"):
+            played = self.play(application, "source_route", victims=victims, ended=1)
+            self.assert_works(played)
+            self.assertEqual({record["to"] for record in at_sockets(played, victims)}, {ELSEWHERE[1], HOST[1]})
+        self.assertTrue(self.marked("seg6_enabled"))
+        # Where the host or a remote is out of reach, the option is refused.
+        for application in ("sealed", "web", "strict"):
+            played = self.play(application, "source_route", victims=victims, ended=1)
+            self.assert_held(played, ("EPERM",))
 
     def test_trick_icmp_error(self):
         hold = """

@@ -17,12 +17,13 @@ import Testing
     }
 
     @Test(arguments: [
-        "multicast: true", "strict: true", "protocols: [tcp, ping]", "host: deny", "remote: deny", "remote: {out: deny}",
+        "multicast: true", "strict: true", "protocols: [tcp, ping]", "host: deny", "remote: deny",
+        "remote: {out: deny}",
         "remote: {out: {allow: [0.0.0.0/0, \"::/0\"]}}", "remote: {out: {deny: [192.0.2.0/24]}}",
         "remote: {out: {deny: [\"2001:db8::/32\"]}}",
         "remote: {out: {deny: [192.0.2.0/24 tcp/25]}}",
     ])
-    func `socket options are judged where groups are heard, packets are judged, or the host or a remote is out of reach`(
+    func `options are judged for groups, for every packet, or for who is out of reach`(
         words: String
     ) throws {
         #expect(try environment(words).needsOptions)
@@ -32,7 +33,7 @@ import Testing
         "mode: enforce", "mode: audit", "remote: allow", "remote: {in: deny, out: allow}", "linkLocal: true",
         "unix: private", "protocols: [tcp]", "require: unix",
     ])
-    func `socket options are not judged where every remote and the host may be sent to`(words: String) throws {
+    func `options are not judged where every remote and the host may be sent to`(words: String) throws {
         #expect(try !environment(words).needsOptions)
     }
 

@@ -52,7 +52,7 @@ extension KernelSuite {
             try instance.attachedHooks(of: application).map(\.hook)
         }
 
-        @Test func `the hook of options is there where the environment asks for it, and refuses source routes`() throws {
+        @Test func `options are judged where the environment asks for it, and source routes are refused`() throws {
             let world = try KernelWorld()
             let cgroup = try world.makeCgroup()
             let instance = try world.open()
@@ -66,7 +66,7 @@ extension KernelSuite {
             }
         }
 
-        @Test func `the hook of options is not there where nothing asks for it, and source routes are accepted`() throws {
+        @Test func `options are not judged where nothing asks for it, and source routes are accepted`() throws {
             let world = try KernelWorld()
             let cgroup = try world.makeCgroup()
             let instance = try world.open()
@@ -97,8 +97,7 @@ extension KernelSuite {
             }
         }
 
-        @Test func `the hook is there before a policy that asks is published, and goes only after one that does not`() throws
-        {
+        @Test func `the hook comes before a policy that asks is published, and goes after one that does not`() throws {
             let world = try KernelWorld()
             let cgroup = try world.makeCgroup()
             let instance = try world.open()
