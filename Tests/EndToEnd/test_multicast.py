@@ -274,6 +274,24 @@ answer({
                     host.apply(POLICY)
                     self.assertEqual((hooks(), host.python("a", self.OPTIONS)), ([], outside))
 
+    def test_a_source_route_from_before_the_environment_asks_stays(self):
+        code = """
+loose = bytes([131, 7, 4]) + socket.inet_aton("10.10.3.1") + bytes([0])
+with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as old, socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as new:
+    old.setsockopt(socket.IPPROTO_IP, socket.IP_OPTIONS, loose)
+    ready()
+    sys.stdin.readline()
+    said = attempt(lambda: new.setsockopt(socket.IPPROTO_IP, socket.IP_OPTIONS, loose))
+    answer([said, old.getsockopt(socket.IPPROTO_IP, socket.IP_OPTIONS, 40)[:7] == loose[:7]])
+"""
+        with Host("before", policy=POLICY) as host:
+            host.attach("a", "plain", "10.10.4.1")
+            child = host.start("a", "python3", "-u", "-c", PYTHON_PRELUDE + code, stdin=subprocess.PIPE)
+            self.assertEqual(child.stdout.readline().strip(), "ready")
+            host.apply(POLICY.replace('"fd00:10:10:4::/64"]', '"fd00:10:10:4::/64"], remote: deny'))
+            self.assertEqual(json.loads(child.communicate("\n", timeout=60)[0]), ["EPERM", True])
+
+
 
 if __name__ == "__main__":
     unittest.main()
