@@ -52,11 +52,11 @@ environments:
   watched:
     addresses: [10.10.6.0/24, "fd00:10:10:6::/64"]
     mode: audit
+  roaming:
+    addresses: [10.10.8.0/24, "fd00:10:10:8::/64"]
   sealed:
     addresses: [10.10.7.0/24, "fd00:10:10:7::/64"]
     host: deny
-  roaming:
-    addresses: [10.10.8.0/24, "fd00:10:10:8::/64"]
 """
 
 # Nobody in particular, without a capability.
