@@ -15,6 +15,13 @@
 
 #define VNE_LOCALHOST4 0x7f000001u
 
+#define VNE_TCP 6
+#define VNE_UDP 17
+#define VNE_ICMP 1
+#define VNE_ICMPV6 58
+/* MPTCP's IPPROTO_…: TCP on the wire, of its own kind in sockets only. */
+#define VNE_MPTCP 262
+
 static __always_inline struct vne_address vne_address4(__u32 address)
 {
 	struct vne_address result = { .low = VNE_ADDRESS_IPV4 | address };

@@ -20,12 +20,19 @@ static __always_inline __u32 vne_created_protocol(const struct bpf_sock *ctx)
 SEC("cgroup/sock_create")
 int vne_create(struct bpf_sock *ctx)
 {
+	const struct vne_attachment *application = vne_attached();
 	struct vne_attempt attempt = { .protocol = ctx->protocol };
+	const struct vne_own *own = vne_own_known(application);
 	struct vne_judge judge;
-	int reason = vne_socket_prepare(&judge, ctx);
+	int reason;
 
-	if (reason == VNE_REASON_PERMITTED_USE &&
-	    !(judge.environment->protocols & vne_protocol_bit(vne_created_protocol(ctx))))
+	if (own && vne_speaks(own, vne_created_protocol(ctx)) &&
+	    vne_socket_refusal(ctx, application) == VNE_REASON_PERMITTED_USE) {
+		vne_count(VNE_HOOK_CREATE, VNE_REASON_PERMITTED_USE);
+		return 1;
+	}
+	reason = vne_socket_prepare(&judge, ctx);
+	if (reason == VNE_REASON_PERMITTED_USE && !vne_speaks(&judge.environment->own, vne_created_protocol(ctx)))
 		reason = VNE_REASON_PROTOCOL;
 	return vne_socket_conclude(&judge, VNE_HOOK_CREATE, reason, &attempt);
 }

@@ -8,13 +8,7 @@
 #define VNE_DECISION_BPF_H
 
 #include "flows.bpf.h"
-
-#define VNE_TCP 6
-#define VNE_UDP 17
-#define VNE_ICMP 1
-#define VNE_ICMPV6 58
-/* MPTCP's IPPROTO_…: TCP on the wire, of its own kind in sockets only. */
-#define VNE_MPTCP 262
+#include "own.bpf.h"
 
 /* The interface that a packet of this host arrives on: the loopback device of every namespace has this index. */
 #define VNE_LOOPBACK_INTERFACE 1
@@ -48,33 +42,6 @@ struct vne_judge {
 	const struct vne_environment *environment;
 };
 
-static __always_inline __u32 vne_protocol_bit(__u32 protocol)
-{
-	switch (protocol) {
-	case VNE_TCP:
-		return VNE_PROTOCOL_TCP;
-	case VNE_UDP:
-		return VNE_PROTOCOL_UDP;
-	case VNE_ICMP:
-		return VNE_PROTOCOL_PING;
-	default:
-		return 0;
-	}
-}
-
-/* Whether the address lies in the own environment's only prefix of its family: by a mask, without any table. */
-static __always_inline int vne_in_own_prefix(const struct vne_judge *judge, struct vne_address address)
-{
-	const struct vne_environment *own = judge->environment;
-
-	if (vne_is_ipv4(address))
-		return own->flags & VNE_ENVIRONMENT_ONE_PREFIX4 &&
-		       ((__u32)address.low & own->own4_mask) == own->own4_network;
-	return own->flags & VNE_ENVIRONMENT_ONE_PREFIX6 &&
-	       (address.high & own->own6_mask.high) == own->own6_network.high &&
-	       (address.low & own->own6_mask.low) == own->own6_network.low;
-}
-
 /* The peer's entry in the owner table. */
 static __always_inline __u32 vne_owner_entry(struct vne_judge *judge, const struct vne_address *address)
 {
@@ -97,9 +64,9 @@ static __always_inline int vne_holds_application(struct vne_judge *judge)
 	struct vne_address ipv6 = judge->application->address6;
 	int has4 = !!judge->application->address4, has6 = !vne_is_none(ipv6);
 
-	if (has4 && !vne_in_own_prefix(judge, ipv4) && !vne_is_assigned(judge, &ipv4))
+	if (has4 && !vne_in_own_prefix(&judge->environment->own, ipv4) && !vne_is_assigned(judge, &ipv4))
 		return 0;
-	if (has6 && !vne_in_own_prefix(judge, ipv6) && !vne_is_assigned(judge, &ipv6))
+	if (has6 && !vne_in_own_prefix(&judge->environment->own, ipv6) && !vne_is_assigned(judge, &ipv6))
 		return 0;
 	return has4 | has6;
 }
@@ -107,7 +74,7 @@ static __always_inline int vne_holds_application(struct vne_judge *judge)
 /* Whether the application may send to and hear groups: with datagrams, where its environment says so. */
 static __always_inline int vne_takes_groups(const struct vne_judge *judge, __u32 protocol)
 {
-	return protocol == VNE_UDP && judge->environment->flags & VNE_ENVIRONMENT_MULTICAST;
+	return protocol == VNE_UDP && judge->environment->own.flags & VNE_ENVIRONMENT_MULTICAST;
 }
 
 /* Whether an address stands for many: a multicast group or a broadcast. */
@@ -121,6 +88,8 @@ static __noinline int vne_is_group(struct vne_judge *judge, const struct vne_add
 /* Finds policy and environment of the application; 0, which denies, if anything is missing. */
 static __always_inline int vne_judge_prepare(struct vne_judge *judge, struct vne_attachment *application)
 {
+	__u32 epoch = vne_epoch();
+
 	judge->application = application;
 	judge->environment = NULL;
 	if (application->state != VNE_ATTACHMENT_OPEN)
@@ -128,12 +97,11 @@ static __always_inline int vne_judge_prepare(struct vne_judge *judge, struct vne
 	if (!vne_image_current(&judge->image))
 		return 0;
 	judge->environment = vne_image_environment(&judge->image, application->environment);
-	return judge->environment && vne_holds_application(judge);
-}
-
-static __always_inline int vne_speaks(const struct vne_judge *judge, __u32 protocol)
-{
-	return !!(judge->environment->protocols & vne_protocol_bit(protocol));
+	if (!judge->environment || !vne_holds_application(judge))
+		return 0;
+	if (epoch && application->own_epoch != epoch)
+		vne_own_keep(application, &judge->environment->own, epoch);
+	return 1;
 }
 
 static __always_inline struct vne_flow vne_attempt_flow(const struct vne_attempt *attempt)
@@ -157,13 +125,13 @@ static __always_inline int vne_answers_flow(const struct vne_judge *judge, const
 
 static __always_inline int vne_host_reason(const struct vne_judge *judge)
 {
-	return judge->environment->flags & VNE_ENVIRONMENT_HOST ? VNE_REASON_HOST : VNE_REASON_HOST_DENIED;
+	return judge->environment->own.flags & VNE_ENVIRONMENT_HOST ? VNE_REASON_HOST : VNE_REASON_HOST_DENIED;
 }
 
 static __always_inline int vne_link_local_reason(const struct vne_judge *judge)
 {
-	return judge->environment->flags & VNE_ENVIRONMENT_LINK_LOCAL ? VNE_REASON_LINK_LOCAL
-								      : VNE_REASON_LINK_LOCAL_DENIED;
+	return judge->environment->own.flags & VNE_ENVIRONMENT_LINK_LOCAL ? VNE_REASON_LINK_LOCAL
+									  : VNE_REASON_LINK_LOCAL_DENIED;
 }
 
 /* To another environment: by a permit, or as the answer to a flow that one let in. */
@@ -224,20 +192,35 @@ static __always_inline int vne_outgoing_loopback(struct vne_judge *judge, const 
 										     : VNE_REASON_LOOPBACK;
 }
 
+/* Whether an attempt is to loopback, by its name or, where that is translated, by what it stands for. */
+static __always_inline int vne_is_to_loopback(const struct vne_attachment *application,
+					      const struct vne_attempt *attempt)
+{
+	return vne_is_loopback(attempt->remote) ||
+	       (attempt->flags & VNE_ATTEMPT_TRANSLATED && vne_is_own_loopback(application, attempt->remote));
+}
+
+/* Whether an attempt is to the own environment, where that needs no look-up. */
+static __always_inline int vne_goes_inside(const struct vne_attachment *application, const struct vne_own *own,
+					   const struct vne_attempt *attempt)
+{
+	return vne_speaks(own, attempt->protocol) && !vne_is_to_loopback(application, attempt) &&
+	       !vne_is_none(vne_own_address(application, attempt->remote)) && vne_in_own_prefix(own, attempt->remote);
+}
+
 /* The outgoing decision: a connect, a send, a packet at egress. */
 static __always_inline int vne_decide_outgoing(struct vne_judge *judge, const struct vne_attempt *attempt)
 {
 	__u32 entry;
 
-	if (!vne_speaks(judge, attempt->protocol))
+	if (vne_goes_inside(judge->application, &judge->environment->own, attempt))
+		return VNE_REASON_OWN_ENVIRONMENT;
+	if (!vne_speaks(&judge->environment->own, attempt->protocol))
 		return VNE_REASON_PROTOCOL;
-	if (vne_is_loopback(attempt->remote) ||
-	    (attempt->flags & VNE_ATTEMPT_TRANSLATED && vne_is_own_loopback(judge->application, attempt->remote)))
+	if (vne_is_to_loopback(judge->application, attempt))
 		return vne_outgoing_loopback(judge, attempt);
 	if (vne_is_none(vne_own_address(judge->application, attempt->remote)))
 		return VNE_REASON_NO_FAMILY;
-	if (vne_in_own_prefix(judge, attempt->remote))
-		return VNE_REASON_OWN_ENVIRONMENT;
 	entry = vne_owner_entry(judge, &attempt->remote);
 	switch (vne_entry_kind(entry)) {
 	case VNE_ENTRY_ENVIRONMENT:
@@ -264,6 +247,14 @@ static __always_inline int vne_decide_outgoing(struct vne_judge *judge, const st
 	}
 }
 
+/* Whether a packet leaves for the own environment from the application address, where that needs no look-up. */
+static __always_inline int vne_leaves_inside(const struct vne_attachment *application, const struct vne_own *own,
+					     const struct vne_attempt *attempt, struct vne_address source)
+{
+	return vne_is_ipv4(source) == vne_is_ipv4(attempt->remote) && vne_is_own_address(application, source) &&
+	       vne_goes_inside(application, own, attempt);
+}
+
 /*
  * The decision about a packet that leaves: its source must be the application address, or both ends what only the
  * application has.
@@ -273,7 +264,9 @@ static __always_inline int vne_decide_leaving(struct vne_judge *judge, const str
 {
 	const struct vne_attachment *application = judge->application;
 
-	if (!vne_speaks(judge, attempt->protocol))
+	if (vne_leaves_inside(application, &judge->environment->own, attempt, source))
+		return VNE_REASON_OWN_ENVIRONMENT;
+	if (!vne_speaks(&judge->environment->own, attempt->protocol))
 		return VNE_REASON_PROTOCOL;
 	if (vne_is_ipv4(source) != vne_is_ipv4(attempt->remote))
 		return VNE_REASON_SOURCE;
@@ -326,7 +319,7 @@ static __always_inline int vne_is_shared_answer(struct vne_judge *judge, const s
 /* To the own loopback: from what only the application has, or the answer of a shared service. */
 static __always_inline int vne_incoming_loopback(struct vne_judge *judge, const struct vne_attempt *attempt)
 {
-	if (!vne_speaks(judge, attempt->protocol))
+	if (!vne_speaks(&judge->environment->own, attempt->protocol))
 		return VNE_REASON_PROTOCOL;
 	if (attempt->interface != VNE_LOOPBACK_INTERFACE)
 		return VNE_REASON_LOOPBACK;
@@ -345,9 +338,9 @@ static __always_inline int vne_decide_incoming(struct vne_judge *judge, const st
 	int this_host = attempt->interface == VNE_LOOPBACK_INTERFACE;
 	__u32 entry, kind;
 
-	if (!vne_speaks(judge, attempt->protocol))
+	if (!vne_speaks(&judge->environment->own, attempt->protocol))
 		return VNE_REASON_PROTOCOL;
-	if (this_host && vne_in_own_prefix(judge, attempt->remote))
+	if (this_host && vne_in_own_prefix(&judge->environment->own, attempt->remote))
 		return VNE_REASON_OWN_ENVIRONMENT;
 	if (vne_is_own_loopback(judge->application, attempt->remote))
 		return this_host ? VNE_REASON_OWN_LOOPBACK : VNE_REASON_FORGED;
@@ -393,10 +386,21 @@ static __always_inline int vne_group_refusal(struct vne_judge *judge, const stru
 	return vne_is_own_loopback(judge->application, attempt->remote) ? VNE_REASON_FORGED : VNE_REASON_PERMITTED_USE;
 }
 
+/* Whether a packet arrives from the own environment on this host at the application address, where that needs no
+ * look-up. */
+static __always_inline int vne_arrives_inside(const struct vne_attachment *application, const struct vne_own *own,
+					      const struct vne_attempt *attempt, struct vne_address destination)
+{
+	return attempt->interface == VNE_LOOPBACK_INTERFACE && vne_speaks(own, attempt->protocol) &&
+	       vne_is_own_address(application, destination) && vne_in_own_prefix(own, attempt->remote);
+}
+
 /* The decision about a packet that arrives: rule by rule, where in the application it goes. */
 static __always_inline int vne_decide_arriving(struct vne_judge *judge, const struct vne_attempt *attempt,
 					       struct vne_address destination)
 {
+	if (vne_arrives_inside(judge->application, &judge->environment->own, attempt, destination))
+		return VNE_REASON_OWN_ENVIRONMENT;
 	if (vne_is_own_loopback(judge->application, destination))
 		return vne_incoming_loopback(judge, attempt);
 	if (!vne_is_own_address(judge->application, destination)) {
@@ -416,10 +420,11 @@ static __always_inline int vne_decide_arriving(struct vne_judge *judge, const st
  * sender but the kernel. On the own loopback nobody but the application itself is let in, not even the host. The sender
  * of a group's datagram may not be found, so one whose address denies it is denied.
  */
-static __always_inline int vne_sender_matters(const struct vne_judge *judge, const struct vne_attempt *attempt,
-					      int reason, struct vne_address destination)
+static __always_inline int vne_sender_matters(const struct vne_attachment *application, const struct vne_own *own,
+					      const struct vne_attempt *attempt, int reason,
+					      struct vne_address destination)
 {
-	int allowed = reason < VNE_REASON_FIRST_DENIAL, host = !!(judge->environment->flags & VNE_ENVIRONMENT_HOST);
+	int allowed = reason < VNE_REASON_FIRST_DENIAL, host = !!(own->flags & VNE_ENVIRONMENT_HOST);
 
 	if (attempt->interface != VNE_LOOPBACK_INTERFACE || attempt->protocol == VNE_ICMP)
 		return 0;
@@ -429,7 +434,7 @@ static __always_inline int vne_sender_matters(const struct vne_judge *judge, con
 	if (reason != VNE_REASON_OWN_ENVIRONMENT && reason != VNE_REASON_PERMIT && reason != VNE_REASON_ANSWER &&
 	    reason != VNE_REASON_OTHER_ENVIRONMENT && reason != VNE_REASON_UNASSIGNED)
 		return 0;
-	if (!vne_is_own(judge->application, destination))
+	if (!vne_is_own(application, destination))
 		return allowed && !host;
 	if (attempt->protocol == VNE_TCP && attempt->flags & VNE_ATTEMPT_ACCEPTS)
 		return allowed;

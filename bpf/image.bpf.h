@@ -124,7 +124,7 @@ static __always_inline const struct vne_environment *vne_image_environment(const
 	if (!record)
 		return NULL;
 	record += id % VNE_ENVIRONMENTS_PER_PAGE;
-	return record->flags & VNE_ENVIRONMENT_VALID && record->self == (id ^ VNE_ENVIRONMENT_SELF) ? record : NULL;
+	return record->own.flags & VNE_ENVIRONMENT_VALID && record->self == (id ^ VNE_ENVIRONMENT_SELF) ? record : NULL;
 }
 
 /* A walk along a list of rules. */

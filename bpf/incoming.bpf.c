@@ -36,8 +36,6 @@ static __always_inline void vne_attempt_fill(struct __sk_buff *skb, const struct
 			attempt->flags |= VNE_ATTEMPT_ANSWERS;
 		if (vne_packet_accepts(packet))
 			attempt->flags |= VNE_ATTEMPT_ACCEPTS;
-	} else if (packet->protocol == VNE_UDP && vne_receiver_is_connected(skb, packet)) {
-		attempt->flags |= VNE_ATTEMPT_ANSWERS;
 	}
 }
 
@@ -53,49 +51,64 @@ static __always_inline int vne_is_vouched_for(const struct vne_attachment *appli
 				       (__u32)packet->source_port << 16 | packet->destination_port);
 }
 
-/* Everything but segments of established connections inside the environment. */
+/* A SYN that is let in vouches for its answer. */
+static __always_inline void vne_vouch_for_answer(const struct vne_packet *packet, const struct vne_attempt *attempt)
+{
+	if (packet->protocol == VNE_TCP && vne_packet_opens(packet) && attempt->interface == VNE_LOOPBACK_INTERFACE)
+		vne_handshake_record(packet->source, packet->destination,
+				     (__u32)packet->source_port << 16 | packet->destination_port);
+}
+
+/* Whether a packet comes from the own environment beyond doubt, by what is known of it without the policy. */
+static __always_inline int vne_is_from_inside(const struct vne_attachment *application, const struct vne_packet *packet,
+					      const struct vne_attempt *attempt)
+{
+	const struct vne_own *own = vne_own_known(application);
+
+	return own && vne_arrives_inside(application, own, attempt, packet->destination) &&
+	       (!vne_sender_matters(application, own, attempt, VNE_REASON_OWN_ENVIRONMENT, packet->destination) ||
+		vne_is_vouched_for(application, packet, attempt));
+}
+
 static __always_inline int vne_decide_packet(struct __sk_buff *skb, struct vne_judge *judge,
 					     const struct vne_packet *packet, struct vne_attempt *attempt)
 {
 	int reason;
 
-	vne_attempt_fill(skb, packet, attempt);
+	if (packet->protocol == VNE_UDP && vne_receiver_is_connected(skb, packet))
+		attempt->flags |= VNE_ATTEMPT_ANSWERS;
 	reason = vne_decide_arriving(judge, attempt, packet->destination);
-	if (vne_sender_matters(judge, attempt, reason, packet->destination) &&
+	if (vne_sender_matters(judge->application, &judge->environment->own, attempt, reason, packet->destination) &&
 	    !vne_is_vouched_for(judge->application, packet, attempt))
 		reason = vne_reason_by_sender(judge, attempt, reason, packet->destination,
 					      vne_sender_of(skb, packet, judge->application));
-	if (reason < VNE_REASON_FIRST_DENIAL && packet->protocol == VNE_TCP && vne_packet_opens(packet) &&
-	    attempt->interface == VNE_LOOPBACK_INTERFACE)
-		vne_handshake_record(packet->source, packet->destination,
-				     (__u32)packet->source_port << 16 | packet->destination_port);
+	if (reason < VNE_REASON_FIRST_DENIAL)
+		vne_vouch_for_answer(packet, attempt);
 	vne_remember_flow(judge, attempt, reason, VNE_FLOW_INCOMING);
 	return reason;
 }
 
-/* A segment of a connection inside the environment, whose handshake was judged. */
-static __always_inline int vne_is_established(const struct __sk_buff *skb, const struct vne_judge *judge,
-					      const struct vne_packet *packet)
-{
-	return packet->protocol == VNE_TCP && !(packet->tcp_flags & VNE_TCP_SYN) &&
-	       vne_is_own_address(judge->application, packet->destination) &&
-	       vne_in_own_prefix(judge, packet->source) && skb->ifindex == VNE_LOOPBACK_INTERFACE &&
-	       judge->environment->protocols & VNE_PROTOCOL_TCP;
-}
-
 __noinline int vne_judge_incoming(struct __sk_buff *skb, const struct vne_packet *packet, __u32 refusal)
 {
+	struct vne_attachment *application = bpf_get_local_storage(&attachment, 0);
 	struct vne_attempt attempt = {};
 	struct vne_judge judge;
 	int reason = refusal;
 
 	if (!packet)
 		return VNE_REASON_UNCONFIGURED;
-	if (!vne_judge_prepare(&judge, bpf_get_local_storage(&attachment, 0)))
+	if (refusal == VNE_REASON_PERMITTED_USE) {
+		vne_attempt_fill(skb, packet, &attempt);
+		if (vne_is_from_inside(application, packet, &attempt)) {
+			vne_vouch_for_answer(packet, &attempt);
+			vne_count(VNE_HOOK_INGRESS, VNE_REASON_OWN_ENVIRONMENT);
+			return VNE_REASON_OWN_ENVIRONMENT | VNE_JUDGED_PASS;
+		}
+	}
+	if (!vne_judge_prepare(&judge, application))
 		reason = VNE_REASON_UNCONFIGURED;
 	if (reason == VNE_REASON_PERMITTED_USE)
-		reason = vne_is_established(skb, &judge, packet) ? VNE_REASON_OWN_ENVIRONMENT
-								 : vne_decide_packet(skb, &judge, packet, &attempt);
+		reason = vne_decide_packet(skb, &judge, packet, &attempt);
 	return vne_conclude(&judge, VNE_HOOK_INGRESS, reason, &attempt, VNE_NO_CALLER) ? reason | VNE_JUDGED_PASS
 										       : reason;
 }

@@ -68,6 +68,7 @@ struct vne_handshake_map {
 struct vne_instance_map {
 	__uint(type, BPF_MAP_TYPE_ARRAY);
 	__uint(max_entries, 1);
+	__uint(map_flags, BPF_F_MMAPABLE);
 	__type(key, __u32);
 	__type(value, struct vne_instance);
 };

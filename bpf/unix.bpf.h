@@ -21,7 +21,8 @@ static __always_inline int vne_unix_reason(struct vne_judge *judge)
 {
 	if (!vne_judge_prepare(judge, bpf_get_local_storage(&attachment, 0)))
 		return VNE_REASON_UNCONFIGURED;
-	return judge->environment->flags & VNE_ENVIRONMENT_UNIX_PRIVATE ? VNE_REASON_UNIX : VNE_REASON_PERMITTED_USE;
+	return judge->environment->own.flags & VNE_ENVIRONMENT_UNIX_PRIVATE ? VNE_REASON_UNIX
+									    : VNE_REASON_PERMITTED_USE;
 }
 
 #endif

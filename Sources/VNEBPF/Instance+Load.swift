@@ -95,12 +95,12 @@ extension Instance {
     private static func write(
         programs digest: UInt64, netns cookie: UInt64, in directory: PinDirectory
     ) throws(BPFError) {
-        var record = vne_instance()
+        let map = try BPFMap(pinnedAt: directory.map(.instance), name: PinnedMap.instance.rawValue)
+        var record: vne_instance = try map.value(of: UInt32(0)) ?? vne_instance()
         record.abi_version = UInt32(VNE_ABI_VERSION)
         record.ready = 1
         record.netns = cookie
         record.programs = digest
-        let map = try BPFMap(pinnedAt: directory.map(.instance), name: PinnedMap.instance.rawValue)
         try map.write(record, at: UInt32(0))
     }
 

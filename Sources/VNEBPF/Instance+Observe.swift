@@ -1,4 +1,3 @@
-// Both have struct timespec, and which of them owns it depends on the order in which the compiler comes to them.
 internal import CLibBPF
 internal import Glibc
 public import PolicyModel

@@ -29,6 +29,9 @@ extension Instance {
                 if record.programs != object.digest {
                     try instance.upgrade(to: object, hooks: try chosen(hooks))
                 }
+                if record.epoch == 0, let image = try instance.publishedImage() {
+                    try instance.beginEpoch(image.generation)
+                }
                 return instance
             }
             let unpublished = directory.unpublished

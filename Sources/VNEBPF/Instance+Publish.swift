@@ -1,7 +1,5 @@
 internal import CLibBPF
-internal import Glibc
 public import PolicyModel
-internal import Synchronization
 internal import VNEPrograms
 
 extension Instance {
@@ -32,14 +30,18 @@ extension Instance {
         try placeAskedHooks(by: policy)
 
         let inner = try Self.imageMap(pages: image.pageCount)
-        var memory = try MappedImage(inner, pages: image.pageCount)
-        memory.fill(with: image)
+        var memory = try MappedMap(inner, byteCount: image.pageCount * Int(VNE_PAGE_SIZE))
+        memory.fill(with: image.words)
+        try endEpoch()
         try map(.policy).handle.write(inner.descriptor.rawValue, at: UInt32(0))
         self.image = nil
         if !carriesFlows {
-            memory.openFlows(after: FlowClock.now &+ 1)
+            // Flows count that are stamped from now on. That is there before the word that makes it count.
+            memory.store(FlowClock.now &+ 1, at: PolicyImage.HeaderOffset.flowFloor)
+            memory.store(1, at: PolicyImage.HeaderOffset.flowsOpen)
         }
         // The policy holds from here on: what fails now costs time or reach, never safety, and waits for the next one.
+        try? beginEpoch(publication.generation)
         try? removeStrayEgress()
         try? removeUnaskedHooks(of: try applications())
         // Interfaces that came since.
@@ -125,39 +127,5 @@ private final class ImagePages {
         guard let words: [UInt32] = try map.values(of: number, count: Int(VNE_PAGE_WORDS)) else { return nil }
         read[number] = words
         return words
-    }
-}
-
-/// The memory of an image map, shared with the kernel.
-@safe private struct MappedImage: ~Copyable {
-    private let memory: UnsafeMutableRawBufferPointer
-
-    /// The C function is `mmap`.
-    init(_ map: borrowing BPFMap, pages: Int) throws(BPFError) {
-        let size = pages * Int(VNE_PAGE_SIZE)
-        let start = unsafe mmap(nil, size, PROT_READ | PROT_WRITE, MAP_SHARED, map.descriptor.rawValue, 0)
-        guard let start = unsafe start, unsafe start != MAP_FAILED else {
-            throw .failed(.mapMemory(name: map.name), code: errno)
-        }
-        unsafe memory = UnsafeMutableRawBufferPointer(start: start, count: size)
-    }
-
-    deinit {
-        unsafe munmap(memory.baseAddress, memory.count)
-    }
-
-    mutating func fill(with image: PolicyImage) {
-        unsafe image.words.withUnsafeBytes { unsafe memory.copyMemory(from: $0) }
-    }
-
-    /// Has flows count that are stamped after `floor`. The floor is there before the word that makes it count.
-    mutating func openFlows(after floor: UInt32) {
-        store(floor, at: PolicyImage.HeaderOffset.flowFloor)
-        store(1, at: PolicyImage.HeaderOffset.flowsOpen)
-    }
-
-    private func store(_ word: UInt32, at offset: Int) {
-        unsafe memory.baseAddress?.advanced(by: offset).assumingMemoryBound(to: Atomic<UInt32>.self)
-            .pointee.store(word, ordering: .releasing)
     }
 }

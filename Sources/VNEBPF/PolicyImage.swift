@@ -139,32 +139,32 @@ extension PolicyImage {
         ) throws(PolicyImageError) -> vne_environment {
             var record = vne_environment()
             record.`self` = id ^ UInt32(VNE_ENVIRONMENT_SELF)
-            record.flags = UInt32(VNE_ENVIRONMENT_VALID)
-            if environment.host { record.flags |= UInt32(VNE_ENVIRONMENT_HOST) }
-            if environment.linkLocal { record.flags |= UInt32(VNE_ENVIRONMENT_LINK_LOCAL) }
-            if environment.multicast { record.flags |= UInt32(VNE_ENVIRONMENT_MULTICAST) }
-            if environment.mode == .audit { record.flags |= UInt32(VNE_ENVIRONMENT_AUDIT) }
-            if environment.needsEgress { record.flags |= UInt32(VNE_ENVIRONMENT_STRICT) }
-            if environment.needsOptions { record.flags |= UInt32(VNE_ENVIRONMENT_OPTIONS) }
-            if environment.unixPrivate { record.flags |= UInt32(VNE_ENVIRONMENT_UNIX_PRIVATE) }
-            record.flags |= Protection.layout(of: environment.requires)
+            record.own.flags = UInt32(VNE_ENVIRONMENT_VALID)
+            if environment.host { record.own.flags |= UInt32(VNE_ENVIRONMENT_HOST) }
+            if environment.linkLocal { record.own.flags |= UInt32(VNE_ENVIRONMENT_LINK_LOCAL) }
+            if environment.multicast { record.own.flags |= UInt32(VNE_ENVIRONMENT_MULTICAST) }
+            if environment.mode == .audit { record.own.flags |= UInt32(VNE_ENVIRONMENT_AUDIT) }
+            if environment.needsEgress { record.own.flags |= UInt32(VNE_ENVIRONMENT_STRICT) }
+            if environment.needsOptions { record.own.flags |= UInt32(VNE_ENVIRONMENT_OPTIONS) }
+            if environment.unixPrivate { record.own.flags |= UInt32(VNE_ENVIRONMENT_UNIX_PRIVATE) }
+            record.own.flags |= Protection.layout(of: environment.requires)
             let ipv4 = environment.addresses.filter { $0.family == .ipv4 }
             if let prefix = ipv4.first {
-                if ipv4.count == 1 { record.flags |= UInt32(VNE_ENVIRONMENT_ONE_PREFIX4) }
-                record.own4_network = UInt32(truncatingIfNeeded: prefix.network.rawValue)
-                record.own4_mask = UInt32(truncatingIfNeeded: prefix.mask)
+                if ipv4.count == 1 { record.own.flags |= UInt32(VNE_ENVIRONMENT_ONE_PREFIX4) }
+                record.own.network4 = UInt32(truncatingIfNeeded: prefix.network.rawValue)
+                record.own.mask4 = UInt32(truncatingIfNeeded: prefix.mask)
             }
             let ipv6 = environment.addresses.filter { $0.family == .ipv6 }
             if let prefix = ipv6.first {
-                if ipv6.count == 1 { record.flags |= UInt32(VNE_ENVIRONMENT_ONE_PREFIX6) }
-                record.own6_network = prefix.network.layout
-                record.own6_mask = IPAddress(rawValue: prefix.mask).layout
+                if ipv6.count == 1 { record.own.flags |= UInt32(VNE_ENVIRONMENT_ONE_PREFIX6) }
+                record.own.network6 = prefix.network.layout
+                record.own.mask6 = IPAddress(rawValue: prefix.mask).layout
             }
             for transport in environment.protocols {
                 switch transport {
-                case .tcp: record.protocols |= UInt32(VNE_PROTOCOL_TCP)
-                case .udp: record.protocols |= UInt32(VNE_PROTOCOL_UDP)
-                case .ping: record.protocols |= UInt32(VNE_PROTOCOL_PING)
+                case .tcp: record.own.protocols |= UInt32(VNE_PROTOCOL_TCP)
+                case .udp: record.own.protocols |= UInt32(VNE_PROTOCOL_UDP)
+                case .ping: record.own.protocols |= UInt32(VNE_PROTOCOL_PING)
                 }
             }
             record.remote_in4 = try remoteEntry(environment.remoteIn, .ipv4).rawValue

@@ -121,41 +121,41 @@ public struct PolicyImageReader {
     public func environment(id: UInt32) throws(BPFError) -> EnvironmentRecord? {
         guard id < header.environment_count else { return nil }
         let record: vne_environment = try record(id, ofPage: header.environment_page)
-        guard record.flags & UInt32(VNE_ENVIRONMENT_VALID) != 0 else { return nil }
+        guard record.own.flags & UInt32(VNE_ENVIRONMENT_VALID) != 0 else { return nil }
         guard record.`self` == id ^ UInt32(VNE_ENVIRONMENT_SELF) else {
             throw .damagedImage("the record of environment \(id) is that of another one")
         }
         var protocols: Set<TransportProtocol> = []
-        if record.protocols & UInt32(VNE_PROTOCOL_TCP) != 0 { protocols.insert(.tcp) }
-        if record.protocols & UInt32(VNE_PROTOCOL_UDP) != 0 { protocols.insert(.udp) }
-        if record.protocols & UInt32(VNE_PROTOCOL_PING) != 0 { protocols.insert(.ping) }
+        if record.own.protocols & UInt32(VNE_PROTOCOL_TCP) != 0 { protocols.insert(.tcp) }
+        if record.own.protocols & UInt32(VNE_PROTOCOL_UDP) != 0 { protocols.insert(.udp) }
+        if record.own.protocols & UInt32(VNE_PROTOCOL_PING) != 0 { protocols.insert(.ping) }
         // The record has the first prefix of each family in which there is one; only then its mask is not zero.
         var families: Set<AddressFamily> = []
         var prefixes: [AddressFamily: IPPrefix] = [:]
-        if record.own4_mask != 0 {
+        if record.own.mask4 != 0 {
             families.insert(.ipv4)
-            if record.flags & UInt32(VNE_ENVIRONMENT_ONE_PREFIX4) != 0 {
-                let mask = IPAddress(rawValue: .prefixMask(96) | UInt128(record.own4_mask))
+            if record.own.flags & UInt32(VNE_ENVIRONMENT_ONE_PREFIX4) != 0 {
+                let mask = IPAddress(rawValue: .prefixMask(96) | UInt128(record.own.mask4))
                 prefixes[.ipv4] = try prefix(
-                    .ipv4, network: IPAddress(ipv4: record.own4_network).layout, mask: mask.layout)
+                    .ipv4, network: IPAddress(ipv4: record.own.network4).layout, mask: mask.layout)
             }
         }
-        if IPAddress.present(record.own6_mask) != nil {
+        if IPAddress.present(record.own.mask6) != nil {
             families.insert(.ipv6)
-            if record.flags & UInt32(VNE_ENVIRONMENT_ONE_PREFIX6) != 0 {
-                prefixes[.ipv6] = try prefix(.ipv6, network: record.own6_network, mask: record.own6_mask)
+            if record.own.flags & UInt32(VNE_ENVIRONMENT_ONE_PREFIX6) != 0 {
+                prefixes[.ipv6] = try prefix(.ipv6, network: record.own.network6, mask: record.own.mask6)
             }
         }
         return EnvironmentRecord(
             id: id, name: FixedText.string(of: record.name),
-            host: record.flags & UInt32(VNE_ENVIRONMENT_HOST) != 0,
-            linkLocal: record.flags & UInt32(VNE_ENVIRONMENT_LINK_LOCAL) != 0,
-            multicast: record.flags & UInt32(VNE_ENVIRONMENT_MULTICAST) != 0,
-            mode: record.flags & UInt32(VNE_ENVIRONMENT_AUDIT) != 0 ? .audit : .enforce,
-            needsEgress: record.flags & UInt32(VNE_ENVIRONMENT_STRICT) != 0,
-            needsOptions: record.flags & UInt32(VNE_ENVIRONMENT_OPTIONS) != 0,
-            requires: Protection.protections(of: record.flags),
-            unixPrivate: record.flags & UInt32(VNE_ENVIRONMENT_UNIX_PRIVATE) != 0, protocols: protocols,
+            host: record.own.flags & UInt32(VNE_ENVIRONMENT_HOST) != 0,
+            linkLocal: record.own.flags & UInt32(VNE_ENVIRONMENT_LINK_LOCAL) != 0,
+            multicast: record.own.flags & UInt32(VNE_ENVIRONMENT_MULTICAST) != 0,
+            mode: record.own.flags & UInt32(VNE_ENVIRONMENT_AUDIT) != 0 ? .audit : .enforce,
+            needsEgress: record.own.flags & UInt32(VNE_ENVIRONMENT_STRICT) != 0,
+            needsOptions: record.own.flags & UInt32(VNE_ENVIRONMENT_OPTIONS) != 0,
+            requires: Protection.protections(of: record.own.flags),
+            unixPrivate: record.own.flags & UInt32(VNE_ENVIRONMENT_UNIX_PRIVATE) != 0, protocols: protocols,
             families: families, prefixes: prefixes, remoteIn: RemoteTable(record.remote_in4, record.remote_in6),
             remoteOut: RemoteTable(record.remote_out4, record.remote_out6))
     }

@@ -17,11 +17,23 @@ struct Mutation: CustomStringConvertible, Sendable {
     /// Mistakes of the decision, of the image's look-ups and of the flow table.
     static let ofDecision = [
         Mutation(
-            "the own prefix holds what is not in it", in: "decision.bpf.h",
-            "((__u32)address.low & own->own4_mask) == own->own4_network", "((__u32)address.low & own->own4_mask) != 0"),
+            "the own prefix holds what is not in it", in: "own.bpf.h",
+            "((__u32)address.low & own->mask4) == own->network4", "((__u32)address.low & own->mask4) != 0"),
         Mutation(
-            "the own IPv6 prefix is compared by its upper half only", in: "decision.bpf.h",
-            "(address.low & own->own6_mask.low) == own->own6_network.low", "own->own6_mask.high"),
+            "the own IPv6 prefix is compared by its upper half only", in: "own.bpf.h",
+            "(address.low & own->mask6.low) == own->network6.low", "own->mask6.high"),
+        Mutation(
+            "any protocol is spoken inside", in: "decision.bpf.h",
+            "return vne_speaks(own, attempt->protocol) && !vne_is_to_loopback(application, attempt) &&",
+            "return !vne_is_to_loopback(application, attempt) &&"),
+        Mutation(
+            "a packet leaves for the own environment with any source", in: "decision.bpf.h",
+            "return vne_is_ipv4(source) == vne_is_ipv4(attempt->remote) && vne_is_own_address(application, source) &&",
+            "return vne_is_ipv4(source) == vne_is_ipv4(attempt->remote) &&"),
+        Mutation(
+            "a packet arrives from the own environment by every interface", in: "decision.bpf.h",
+            "return attempt->interface == VNE_LOOPBACK_INTERFACE && vne_speaks(own, attempt->protocol) &&",
+            "return vne_speaks(own, attempt->protocol) &&"),
         Mutation(
             "a permit counts in the other direction", in: "decision.bpf.h",
             """
@@ -34,8 +46,8 @@ struct Mutation: CustomStringConvertible, Sendable {
             """),
         Mutation(
             "groups are heard where nothing says so", in: "decision.bpf.h",
-            "return protocol == VNE_UDP && judge->environment->flags & VNE_ENVIRONMENT_MULTICAST;",
-            "return protocol == VNE_UDP && judge->environment->flags;"),
+            "return protocol == VNE_UDP && judge->environment->own.flags & VNE_ENVIRONMENT_MULTICAST;",
+            "return protocol == VNE_UDP && judge->environment->own.flags;"),
         Mutation(
             "who sends to a group and can't be found is the host", in: "decision.bpf.h", "return allowed && !host;",
             "return allowed != host;"),
@@ -68,7 +80,8 @@ struct Mutation: CustomStringConvertible, Sendable {
             """),
         Mutation(
             "an application may have lost its IPv6 address to another environment", in: "decision.bpf.h",
-            "if (has6 && !vne_in_own_prefix(judge, ipv6) && !vne_is_assigned(judge, &ipv6))", "if (!has4 && !has6)"),
+            "if (has6 && !vne_in_own_prefix(&judge->environment->own, ipv6) && !vne_is_assigned(judge, &ipv6))",
+            "if (!has4 && !has6)"),
         Mutation(
             "the host is allowed where it is denied", in: "decision.bpf.h",
             "VNE_ENVIRONMENT_HOST ? VNE_REASON_HOST : VNE_REASON_HOST_DENIED",
@@ -143,9 +156,9 @@ struct Mutation: CustomStringConvertible, Sendable {
             "\tif (!sk || sk->dst_port != bpf_htons(packet->source_port))\n\t\treturn 0;\n",
             "\tif (sk)\n\t\treturn 1;\n\tif (!sk)\n\t\treturn 0;\n"),
         Mutation(
-            "the short way for established connections is open from every interface", in: "incoming.bpf.c",
-            "vne_in_own_prefix(judge, packet->source) && skb->ifindex == VNE_LOOPBACK_INTERFACE",
-            "vne_in_own_prefix(judge, packet->source) && skb->ifindex"),
+            "what is known to be from inside needs no sender", in: "incoming.bpf.c",
+            "(!vne_sender_matters(application, own, attempt, VNE_REASON_OWN_ENVIRONMENT, packet->destination) ||",
+            "(own->flags ||"),
         Mutation(
             "whoever sends with an application address is that application", in: "incoming.bpf.c",
             "vne_sender_of(skb, packet, judge->application)",

@@ -15,7 +15,7 @@
 #pragma clang diagnostic error "-Wpadded"
 
 /** Changes with every change of a layout or a meaning below; a pinned instance of another version is refused. */
-#define VNE_ABI_VERSION 3u
+#define VNE_ABI_VERSION 4u
 /** First word of a policy image: "VNE1" read as a little-endian number. */
 #define VNE_IMAGE_MAGIC 0x31454e56u
 
@@ -271,18 +271,23 @@ struct vne_rule {
 #define VNE_RULES_DENY_ALL 0u
 #define VNE_RULES_ALLOW_ALL 1u
 
-/** What a VNE's policy says, indexed by its id. An unused id is all zero, which denies. */
-struct vne_environment {
+/** What decides without a look-up about most of what an application does: with its own environment. */
+struct vne_own {
+	/** VNE_ENVIRONMENT_…. */
 	__u32 flags;
 	/** enum vne_protocol bits that sockets may have. */
 	__u32 protocols;
-	/** Its first IPv4 prefix, the only one with VNE_ENVIRONMENT_ONE_PREFIX4: network and mask; mask 0: it has none.
-	 */
-	__u32 own4_network;
-	__u32 own4_mask;
+	/** The environment's first IPv4 prefix, the only one with VNE_ENVIRONMENT_ONE_PREFIX4; mask 0: it has none. */
+	__u32 network4;
+	__u32 mask4;
 	/** The same of IPv6, with VNE_ENVIRONMENT_ONE_PREFIX6. */
-	struct vne_address own6_network;
-	struct vne_address own6_mask;
+	struct vne_address network6;
+	struct vne_address mask6;
+};
+
+/** What a VNE's policy says, indexed by its id. An unused id is all zero, which denies. */
+struct vne_environment {
+	struct vne_own own;
 	/** Entries (VNE_ENTRY_RULES or what leads to one) for new flows from and to remotes, by family. */
 	__u32 remote_in4;
 	__u32 remote_in6;
@@ -379,10 +384,15 @@ struct vne_attachment {
 	__u32 address4;
 	/** Depth of the cgroup below the root of the hierarchy, for bpf_sk_ancestor_cgroup_id(). */
 	__u32 level;
-	/** The cgroup's id. */
-	__u64 cgroup;
 	/** SO_NETNS_COOKIE of the instance's network namespace. */
 	__u64 netns;
+	/** The epoch (struct vne_instance) that `own[own_epoch % 2]` holds in; 0: in none. The programs'. */
+	__u32 own_epoch;
+	__u32 reserved;
+	/** What the programs know of the application's environment; see bpf/own.bpf.h. */
+	struct vne_own own[2];
+	/** The cgroup's id. */
+	__u64 cgroup;
 	/** The IPv6 application address; all zero if it has none. */
 	struct vne_address address6;
 	/** What `::1` is to the application: an address of its own on the instance's interface. */
@@ -518,6 +528,9 @@ struct vne_instance {
 	__u32 ready;
 	/** SO_NETNS_COOKIE of the namespace that the instance serves. */
 	__u64 netns;
+	/** Another one with each policy, and 0 while one is published: what is known of an environment holds in one. */
+	__u32 epoch;
+	__u32 reserved;
 	/** Identifies the build that loaded the programs: digest of the embedded object. */
 	__u64 programs;
 };
