@@ -28,8 +28,10 @@ import kernel  # noqa: E402
 from world import AGENT, BPFTOOL, Host, run, setns, sweep  # noqa: E402
 
 SLICE_MILLISECONDS = 15
-HOOKS = [name for name in kernel.ATTACH_TYPES if name != "vne_egress"]
-PROFILES = {"default": HOOKS, "strict": [*HOOKS, "vne_egress"],
+# Hooks that an application has only where its environment asks for them.
+ASKED = ["vne_egress", "vne_option"]
+HOOKS = [name for name in kernel.ATTACH_TYPES if name not in ASKED]
+PROFILES = {"default": HOOKS, "strict": [*HOOKS, *ASKED],
             "empty programs": [name.replace("vne", "empty") for name in HOOKS]}
 POLICY = """
 addressSpace: 10.10.0.0/16

@@ -1,8 +1,12 @@
 /* SPDX-License-Identifier: (GPL-2.0-only OR BSD-2-Clause) */
 /*
- * Socket options. Refused with EPERM: source routes, by which a packet goes to another address than the one that was
- * judged, and encapsulation, whose packets pass by the ingress hook. Refusals are counted as those of a protocol; this
- * kind of program has no clock, so no record limits its rate.
+ * Socket options, on applications whose environment asks for it only: the hook costs each setsockopt(). It is asked for
+ * where groups are heard, and where a source route could reach somebody who is denied: where all packets are judged, or
+ * where the host or a remote is out of reach.
+ *
+ * Refused with EPERM: source routes, by which a packet goes to another address than the one that was judged, and
+ * encapsulation, whose packets are judged by the ingress hook when they come out. Refusals are counted as those of a
+ * protocol; this kind of program has no clock, so no record limits its rate.
  *
  * A group of IPv4 that is joined on no particular interface is joined where the application address is, since that is
  * the interface by which the kernel sends to a group from a source that it is given.

@@ -102,6 +102,11 @@ public struct Environment: Hashable, Sendable {
     /// Whether the egress hook is needed: asked for, or a protocol that the socket hooks do not cover whole.
     public var needsEgress: Bool { strict || protocols.contains(.ping) }
 
+    /// Whether the hook of socket options is needed: to join groups where the application address is, or to refuse source
+    /// routes. These take a packet to a machine that nobody judges before the one that is judged. Where all packets are
+    /// judged, or the host or a remote is out of reach, that machine may be such a one.
+    public var needsOptions: Bool { multicast || needsEgress || !host || !remoteOut.allowsEverything }
+
     /// Whether the address is the environment's.
     public func contains(_ address: IPAddress) -> Bool {
         addresses.contains { $0.contains(address) }

@@ -22,6 +22,9 @@ extension RemotePolicy {
         return best.map { ($0.allows, $0.line) } ?? (otherwise, otherwiseLine)
     }
 
+    /// Whether there is no new flow that is denied.
+    public var allowsEverything: Bool { otherwise && rules.allSatisfy(\.allows) }
+
     /// Whether a new flow is allowed.
     public func allows(_ address: IPAddress, _ transport: TransportProtocol, _ port: UInt16) -> Bool {
         decide(address, transport, port).allows

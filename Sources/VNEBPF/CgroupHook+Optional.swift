@@ -2,7 +2,7 @@ internal import CLibBPF
 internal import PolicyModel
 
 /// Hooks that a kernel may lack or keep to itself. An instance has those that the kernel had when it was loaded, and each
-/// application has all that its instance has.
+/// application has all that its instance has, but for those that its environment does not ask for.
 extension CgroupHook {
     /// The function of the kernel's security modules that a hook of BPF LSM stands for; nil for a hook of another kind.
     var securityFunction: String? {

@@ -24,7 +24,7 @@ public enum CgroupHook: String, CaseIterable, Hashable, Sendable {
     case receive6
     /// Opening a device.
     case device
-    /// setsockopt().
+    /// setsockopt(); only where an environment asks for it.
     case option
     /// Connecting a Unix socket, and sending from one to a name.
     case connectUnix = "connectunix"

@@ -47,7 +47,7 @@ extension Instance {
             }
         }
         if hasStorage, !application.egress { try ownPrograms().remove(from: .egress, on: cgroup) }
-        if hasStorage, try !judgesUnix(application) { try removeUnixHooks(from: cgroup) }
+        if hasStorage { try removeUnaskedHooks(of: [application]) }
         whole = application
     }
 
@@ -147,7 +147,7 @@ extension Instance {
         application.egress = recorded.egress
         let record = try ApplicationRecord.record(of: application)
         try requireFree(application.addresses, for: application.cgroupID)
-        try placeUnixHooks(on: [application])
+        try placeAskedHooks(on: application)
         try claim(for: application)
         let attachments = try map(.attachment)
         var judging = vne_attachment()
@@ -161,6 +161,7 @@ extension Instance {
         }
         try records.handle.write(record, at: application.cgroupID)
         try release(recorded.claims, of: application.cgroupID, but: application.claims)
+        try? removeUnaskedHooks(of: [application])
         try? unsteerIfUnused()
     }
 

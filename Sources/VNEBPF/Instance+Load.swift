@@ -79,8 +79,11 @@ extension Instance {
                 guard application.state != .detaching, let cgroup = try openCgroup(application.cgroupID) else {
                     continue
                 }
-                if hook.judgesUnix, try !judgesUnix(application) { continue }
-                try own.place(program, id: id, at: hook, on: cgroup.rawValue)
+                if try asks(application, for: hook) {
+                    try own.place(program, id: id, at: hook, on: cgroup.rawValue)
+                } else {
+                    try own.remove(from: hook, on: cgroup.rawValue)
+                }
             }
         }
         for application in applications {

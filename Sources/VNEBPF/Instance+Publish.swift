@@ -27,9 +27,7 @@ extension Instance {
             throw BPFError.policy(error)
         }
 
-        let isPrivate = Dictionary(
-            policy.environments.map { ($0.name, $0.unixPrivate) }, uniquingKeysWith: { first, _ in first })
-        try placeUnixHooks(on: try applications().filter { isPrivate[$0.environment] == true })
+        try placeAskedHooks(by: policy)
 
         let inner = try Self.imageMap(pages: image.pageCount)
         var memory = try MappedMap(inner, byteCount: image.pageCount * Int(VNE_PAGE_SIZE))
@@ -45,7 +43,7 @@ extension Instance {
         // The policy holds from here on: what fails now costs time or reach, never safety, and waits for the next one.
         try? beginEpoch(publication.generation)
         try? removeStrayEgress()
-        try? removeStrayUnixHooks()
+        try? removeUnaskedHooks(of: try applications())
         // Interfaces that came since.
         if BPFFileSystem.exists(directory.interfaces) { _ = try? steer() }
     }

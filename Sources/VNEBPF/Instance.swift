@@ -95,10 +95,12 @@ public final class Instance {
     /// The hooks of an application, in the order of attaching: packets are dropped before calls are refused. Detaching
     /// goes the other way, so `ingress` is there for as long as any hook is.
     func hooks(of application: AttachedApplication) throws(BPFError) -> [CgroupHook] {
-        let (loaded, unix) = (try loadedHooks(), try judgesUnix(application))
-        return CgroupHook.allCases.filter {
-            loaded.contains($0) && (application.egress || $0 != .egress) && (unix || !$0.judgesUnix)
+        let loaded = try loadedHooks()
+        var hooks: [CgroupHook] = []
+        for hook in CgroupHook.allCases where loaded.contains(hook) && (application.egress || hook != .egress) {
+            if try asks(application, for: hook) { hooks.append(hook) }
         }
+        return hooks
     }
 
     /// What tells the instance's programs from others; made at the first call.

@@ -145,6 +145,7 @@ extension PolicyImage {
             if environment.multicast { record.own.flags |= UInt32(VNE_ENVIRONMENT_MULTICAST) }
             if environment.mode == .audit { record.own.flags |= UInt32(VNE_ENVIRONMENT_AUDIT) }
             if environment.needsEgress { record.own.flags |= UInt32(VNE_ENVIRONMENT_STRICT) }
+            if environment.needsOptions { record.own.flags |= UInt32(VNE_ENVIRONMENT_OPTIONS) }
             if environment.unixPrivate { record.own.flags |= UInt32(VNE_ENVIRONMENT_UNIX_PRIVATE) }
             record.own.flags |= Protection.layout(of: environment.requires)
             let ipv4 = environment.addresses.filter { $0.family == .ipv4 }

@@ -88,6 +88,8 @@ public struct PolicyImageReader {
         public var mode: Mode
         /// Whether its applications have the egress hook.
         public var needsEgress: Bool
+        /// Whether its applications have the hook of socket options.
+        public var needsOptions: Bool
         /// Without these an application is not attached.
         public var requires: Set<Protection>
         /// Whether its applications have the hooks of Unix sockets.
@@ -151,6 +153,7 @@ public struct PolicyImageReader {
             multicast: record.own.flags & UInt32(VNE_ENVIRONMENT_MULTICAST) != 0,
             mode: record.own.flags & UInt32(VNE_ENVIRONMENT_AUDIT) != 0 ? .audit : .enforce,
             needsEgress: record.own.flags & UInt32(VNE_ENVIRONMENT_STRICT) != 0,
+            needsOptions: record.own.flags & UInt32(VNE_ENVIRONMENT_OPTIONS) != 0,
             requires: Protection.protections(of: record.own.flags),
             unixPrivate: record.own.flags & UInt32(VNE_ENVIRONMENT_UNIX_PRIVATE) != 0, protocols: protocols,
             families: families, prefixes: prefixes, remoteIn: RemoteTable(record.remote_in4, record.remote_in6),

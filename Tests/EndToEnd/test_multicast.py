@@ -5,7 +5,7 @@ import subprocess
 import time
 import unittest
 
-from world import Host, PYTHON_PRELUDE, SLOWNESS
+from world import Host, PYTHON_PRELUDE, SLOWNESS, programs_on
 
 POLICY = """
 addressSpace: [10.10.0.0/16, "fd00:10:10::/48"]
@@ -111,6 +111,12 @@ class Multicast(unittest.TestCase):
     def say(self, application, text, group=GROUP, port=0, where="default", how="plain", *more, namespace=None):
         return self.host.python(application, SAY, group, text, str(port), where, how, *more, namespace=namespace)
 
+    def carrier(self):
+        """The interface that has the application addresses."""
+        links = json.loads(self.host.run(None, "ip", "-json", "-4", "address", check=True).stdout)
+        return next(link["ifname"] for link in links for address in link["addr_info"]
+                    if address["local"] == "10.10.2.1")
+
     def test_a_group_is_heard_inside_its_environment_and_in_no_other(self):
         for bound in ("0.0.0.0", GROUP):
             with self.subTest(bound=bound):
@@ -185,7 +191,8 @@ with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as client:
         bind = "answer(attempt(lambda: socket.socket(socket.AF_INET, socket.SOCK_DGRAM).bind((sys.argv[1], 5353))))"
         self.assertEqual(self.host.python("d", bind, GROUP), "EADDRNOTAVAIL")
         self.assertIsNone(self.host.python("a", bind, GROUP))
-        d = self.hear("d")
+        # Where the others join; nothing leads a program there that may not hear groups.
+        d = self.hear("d", where=self.carrier())
         self.assertEqual(self.say("a", "hello"), "sent")
         self.assertEqual(self.heard(d), [[]])
 
@@ -221,10 +228,8 @@ with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as client:
 
 
 class Options(unittest.TestCase):
-    def test_options_that_go_round_the_hooks_are_refused_and_others_are_not(self):
-        with Host("options", policy=POLICY) as host:
-            host.attach("a", "shop", "10.10.2.1,fd00:10:10:2::1")
-            code = r"""
+    # Sets options, refused and usual ones, and says what came of each.
+    OPTIONS = r"""
 def option(made, level, name, value):
     with socket.socket(*made) as fresh:
         return attempt(lambda: fresh.setsockopt(level, name, value))
@@ -243,11 +248,49 @@ answer({
     "a usual one": option(udp, socket.SOL_SOCKET, socket.SO_REUSEADDR, 1),
 })
 """
-            refused = ("source route", "of TCP", "routing header", "its older form", "encapsulation")
-            inside, outside = host.python("a", code), host.python(None, code)
-            self.assertEqual(inside, outside | {name: "EPERM" for name in refused})
-            self.assertEqual([name for name in refused if outside[name] == "EPERM"], [])
+    REFUSED = ("source route", "of TCP", "routing header", "its older form", "encapsulation")
+
+    def test_options_that_go_round_the_hooks_are_refused_and_others_are_not(self):
+        with Host("options", policy=POLICY) as host:
+            host.attach("a", "shop", "10.10.2.1,fd00:10:10:2::1")
+            inside, outside = host.python("a", self.OPTIONS), host.python(None, self.OPTIONS)
+            self.assertEqual(inside, outside | {name: "EPERM" for name in self.REFUSED})
+            self.assertEqual([name for name in self.REFUSED if outside[name] == "EPERM"], [])
             self.assertIsNone(outside["source route"])
+
+    def test_options_are_judged_where_the_environment_asks_for_it(self):
+        with Host("asked", policy=POLICY) as host:
+            host.attach("a", "plain", "10.10.4.1,fd00:10:10:4::1")
+            hooks = lambda: [name for _, name in programs_on(host.cgroup / "a") if name == "vne_option"]
+            outside = host.python(None, self.OPTIONS)
+            self.assertEqual((hooks(), host.python("a", self.OPTIONS)), ([], outside))
+            for words in ("remote: {out: {deny: [198.51.100.0/24]}}", "remote: {out: deny}", "host: deny",
+                          "strict: true", "protocols: [udp, ping, tcp]", "multicast: true"):
+                with self.subTest(words=words):
+                    host.apply(POLICY.replace('"fd00:10:10:4::/64"]', f'"fd00:10:10:4::/64"], {words}'))
+                    self.assertEqual(hooks(), ["vne_option"])
+                    self.assertEqual(host.python("a", self.OPTIONS),
+                                     outside | {name: "EPERM" for name in self.REFUSED})
+                    host.apply(POLICY)
+                    self.assertEqual((hooks(), host.python("a", self.OPTIONS)), ([], outside))
+
+    def test_a_source_route_from_before_the_environment_asks_stays(self):
+        code = """
+loose = bytes([131, 7, 4]) + socket.inet_aton("10.10.3.1") + bytes([0])
+with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as old, socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as new:
+    old.setsockopt(socket.IPPROTO_IP, socket.IP_OPTIONS, loose)
+    ready()
+    sys.stdin.readline()
+    said = attempt(lambda: new.setsockopt(socket.IPPROTO_IP, socket.IP_OPTIONS, loose))
+    answer([said, old.getsockopt(socket.IPPROTO_IP, socket.IP_OPTIONS, 40)[:7] == loose[:7]])
+"""
+        with Host("before", policy=POLICY) as host:
+            host.attach("a", "plain", "10.10.4.1")
+            child = host.start("a", "python3", "-u", "-c", PYTHON_PRELUDE + code, stdin=subprocess.PIPE)
+            self.assertEqual(child.stdout.readline().strip(), "ready")
+            host.apply(POLICY.replace('"fd00:10:10:4::/64"]', '"fd00:10:10:4::/64"], remote: deny'))
+            self.assertEqual(json.loads(child.communicate("\n", timeout=60)[0]), ["EPERM", True])
+
 
 
 if __name__ == "__main__":

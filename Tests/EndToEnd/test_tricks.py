@@ -23,6 +23,10 @@ OWN = ("10.10.2.1", "fd00:10:10:2::1")
 # In another environment of this host, and on a machine that the policy denies.
 NEIGHBOURS = ("10.10.3.1", "fd00:10:10:3::1")
 DENIED = ("192.0.2.2", "2001:db8::2")
+# Addresses of that environment on the machine behind the wire, where nothing of ours is.
+ELSEWHERE = ("10.10.3.77", "fd00:10:10:3::77")
+# Of an environment that may send to every remote.
+ROAMING = ("10.10.8.1", "fd00:10:10:8::1")
 # The same machine by addresses that the policy lets out.
 WITNESSES = ("192.0.2.3", "2001:db8::3")
 # An address that the host's NAT rules lead elsewhere.
@@ -48,6 +52,8 @@ environments:
   watched:
     addresses: [10.10.6.0/24, "fd00:10:10:6::/64"]
     mode: audit
+  roaming:
+    addresses: [10.10.8.0/24, "fd00:10:10:8::/64"]
   sealed:
     addresses: [10.10.7.0/24, "fd00:10:10:7::/64"]
     host: deny
@@ -97,6 +103,7 @@ class Tricks(unittest.TestCase):
                                                     ("strict", "guarded", ("10.10.4.1", "fd00:10:10:4::1")),
                                                     ("sealed", "sealed", ("10.10.7.1", "fd00:10:10:7::1")),
                                                     ("pilot", "watched", ("10.10.6.1", "fd00:10:10:6::1")),
+                                                    ("roamer", "roaming", ROAMING),
                                                     ("pinger", "pinging", ("10.10.5.1", "fd00:10:10:5::1"))):
             cls.host.attach(application, environment, ",".join(addresses))
         cls.host.make("free")
@@ -396,6 +403,56 @@ time.sleep(600)
         self.assertTrue(self.marked("strict"))
         own = ("10.10.4.1", "fd00:10:10:4::1")
         self.assert_held(self.play("strict", "source_route", message=1), ("EPERM",), own, absent)
+
+    def watch(self, *addresses, namespace=None, interface):
+        """Victims for this test only."""
+        more = [self.victim(None, "sockets", *addresses, namespace=namespace),
+                self.victim(None, "sniff", interface, *addresses, namespace=namespace)]
+        self.victims.extend(more)
+        self.addCleanup(lambda: [(self.victims.remove(victim), victim.kill()) for victim in more])
+
+    def settle_elsewhere(self):
+        """Has addresses of another environment on the machine behind the wire, and victims there."""
+        for address, length, gateway in zip(ELSEWHERE, (32, 128), DENIED):
+            run("ip", "-n", self.host.remote, "address", "replace", f"{address}/{length}", "dev", "lo",
+                *(["nodad"] if ":" in address else []))
+            run("ip", "-n", self.host.name, "route", "replace", f"{address}/{length}", "via", gateway)
+            self.addCleanup(run, "ip", "-n", self.host.name, "route", "delete", f"{address}/{length}")
+        self.watch(*ELSEWHERE, namespace=self.host.remote_namespace, interface="eth0")
+
+    def test_trick_source_route_where_every_remote_is_allowed(self):
+        self.settle_elsewhere()
+        victims, absent = (*NEIGHBOURS, *ELSEWHERE), {"IPV6_2292PKTOPTIONS": ("EINVAL",)}
+        self.assert_works(self.play("free", "source_route", victims=victims), absent)
+        # The option is accepted, and the packet goes by way of the victim's machine, where no socket takes anything.
+        played = self.play("roamer", "source_route", victims=victims)
+        self.assert_works(played, absent)
+        self.assertEqual(at_sockets(played, victims), [])
+        self.assertEqual({record["from"] for record in played.at_victims}, set(ROAMING))
+        self.assertTrue(self.marked("no socket"))
+
+    def test_trick_ended_route(self):
+        self.settle_elsewhere()
+        self.watch(HOST[1], interface="lo")
+        victims = (NEIGHBOURS[1], ELSEWHERE[1], HOST[1])
+        # By default nobody takes such a packet.
+        self.assertEqual(at_sockets(self.play("free", "source_route", victims=victims, ended=1), victims), [])
+        for namespace in (self.host.namespace, self.host.remote_namespace):
+            switch = lambda value, namespace=namespace: self.host.run(
+                None, "sysctl", "-qw", *(f"net.ipv6.conf.{where}.seg6_enabled={value}" for where in ("all", "lo", "eth0")),
+                namespace=namespace, check=True)
+            switch(1)
+            self.addCleanup(switch, 0)
+        # An application judges by the source, whatever the way was; a machine without VNE does not.
+        for application in ("free", "roamer"):
+            played = self.play(application, "source_route", victims=victims, ended=1)
+            self.assert_works(played)
+            self.assertEqual({record["to"] for record in at_sockets(played, victims)}, {ELSEWHERE[1], HOST[1]})
+        self.assertTrue(self.marked("seg6_enabled"))
+        # Where the host or a remote is out of reach, the option is refused.
+        for application in ("sealed", "web", "strict"):
+            played = self.play(application, "source_route", victims=victims, ended=1)
+            self.assert_held(played, ("EPERM",))
 
     def test_trick_icmp_error(self):
         hold = """

