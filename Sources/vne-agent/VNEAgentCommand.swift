@@ -30,7 +30,8 @@ struct VNEAgentCommand: ParsableCommand {
             """,
         version: Version.text,
         subcommands: [
-            ApplyCommand.self, AttachCommand.self, DetachCommand.self, ExecCommand.self, StatusCommand.self,
+            ApplyCommand.self, RunCommand.self, AttachCommand.self, DetachCommand.self, ExecCommand.self,
+            StatusCommand.self,
             ListCommand.self, ExplainCommand.self, FlowsCommand.self, DumpCommand.self, CheckCommand.self,
             UnloadCommand.self,
         ])
