@@ -19,6 +19,30 @@ public struct LastLook: Sendable {
 }
 
 extension Agent {
+    /// Attaches the applications whose cgroups have come since the last look, before anything else is looked at: programs in
+    /// them wait for nothing. The whole look has to follow.
+    /// - Parameter last: what the last call of ``mend(_:)`` found.
+    /// - Returns: nil if none has come, or could be attached.
+    public func welcome(_ last: inout LastLook?) throws(AgentError) -> ApplyReport? {
+        guard let known = last else { return nil }
+        let arrived = known.policy.applications.filter { application in
+            guard let path = application.cgroup, !known.held.contains(path) else { return false }
+            guard let cgroup = try? host.openCgroup(path) else { return false }
+            host.close(cgroup)
+            return true
+        }
+        guard !arrived.isEmpty, let published = try asking({ try dataplane.publishedPolicy() }),
+            published.text == known.published.text, published.source == known.published.source
+        else { return nil }
+        let ground = try observe()
+        var report = ApplyReport(plan: Plan(changes: arrived.map { .attach($0) }), repairs: [])
+        var applications: [String: AttachedApplication] = [:]
+        carryOut(report.plan, policy: known.policy, applications: &applications, ground: ground, report: &report)
+        guard !report.attached.isEmpty else { return nil }
+        last?.held.formUnion(report.attached.map(\.application.cgroupPath))
+        return report
+    }
+
     /// Makes the published policy hold where it no longer does: attaches applications whose cgroups have come, clears up
     /// after those that went, puts addresses back. Publishes it again only if the host is another than the one that it was
     /// published for.

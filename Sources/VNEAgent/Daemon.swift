@@ -133,8 +133,12 @@ public final class Daemon {
     private func mend() {
         do throws(AgentError) {
             var known = last
-            let report = try withAgent { agent throws(AgentError) in try agent.mend(&known) }
+            let (arrivals, report) = try withAgent { agent throws(AgentError) in
+                if let arrivals = try agent.welcome(&known) { return (true, Optional(arrivals)) }
+                return (false, try agent.mend(&known))
+            }
             last = known
+            if arrivals { agenda.note(.addresses, at: surroundings.now) }
             guard let report else {
                 // Somebody unloaded the instance: the file says what is to be there.
                 surroundings.log(.warning, "no policy is published any more: applying \(surroundings.policySource)")

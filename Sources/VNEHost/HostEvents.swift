@@ -79,7 +79,7 @@ public final class HostEvents {
     }
 
     /// Rounded up, so that nobody is woken just before the time and waits again.
-    private static func milliseconds(until time: Duration) -> Int32 {
+    static func milliseconds(until time: Duration) -> Int32 {
         let left = max(time - now, .zero).components
         return Int32(clamping: left.seconds * 1000 + (left.attoseconds + 999_999_999_999_999) / 1_000_000_000_000_000)
     }

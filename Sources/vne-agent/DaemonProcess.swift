@@ -12,12 +12,12 @@ final class DaemonProcess: DaemonSurroundings {
     private let logsToJournal = ServiceManager.logsToJournal
     private let pins: PinKeeper
     /// No second daemon works on the instance while this value lives.
-    private let lock: DaemonLock
+    private let lock: RunLock
 
     init(policy path: String, instance: InstanceOptions) throws {
         self.path = path
         self.instance = instance
-        lock = try DaemonLock(instance: instance.instance)
+        lock = try RunLock(.daemon, instance: instance.instance)
         events = try HostEvents()
         pins = try PinKeeper(instance: instance.instance)
     }

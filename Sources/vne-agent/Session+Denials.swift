@@ -37,7 +37,7 @@ extension Session {
 
     /// Detaches everything and unloads the instance; says what was detached.
     static func unload(_ options: InstanceOptions) throws -> [String] {
-        if let process = DaemonLock.holder(instance: options.instance) {
+        if let process = RunLock.holder(.daemon, instance: options.instance) {
             throw AgentError(
                 .conflict,
                 "the daemon of the instance \(options.instance) runs and would load it again (process \(process))",

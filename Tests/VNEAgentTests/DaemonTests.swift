@@ -207,3 +207,39 @@ import VNEAgent
         return world.steps.count
     }
 }
+
+@Suite struct TrialTests {
+    let world = FakeWorld()
+    private let other = Samples.attached.replacing("tcp/5432", with: "tcp/5433")
+
+    private func apply(_ text: String) throws { _ = try world.agent.apply(text, source: "policy.yaml") }
+
+    @Test func `the policy from before comes back whole`() throws {
+        try apply(Samples.attached)
+        let trial = try world.agent.trial(of: other, source: "policy.yaml")
+        try apply(other)
+        #expect(try world.agent.rollBack(trial) != nil)
+        #expect(world.published?.text == Samples.attached)
+    }
+
+    @Test func `a policy that was published meanwhile stays`() throws {
+        try apply(Samples.attached)
+        let trial = try world.agent.trial(of: other, source: "policy.yaml")
+        try apply(other)
+        try apply(Samples.attached.replacing("tcp/5432", with: "tcp/5434"))
+        #expect(try world.agent.rollBack(trial) == nil)
+        #expect(world.published?.text.contains("5434") == true)
+    }
+
+    @Test func `publishing it again for another host changes nothing about the trial`() throws {
+        try apply(Samples.attached)
+        let trial = try world.agent.trial(of: other, source: "policy.yaml")
+        try apply(other)
+        try apply(other)
+        #expect(try world.agent.rollBack(trial) != nil)
+    }
+
+    @Test func `a first policy has nothing to go back to`() {
+        #expect(throws: AgentError.self) { _ = try world.agent.trial(of: other, source: "policy.yaml") }
+    }
+}

@@ -1,16 +1,24 @@
 internal import CLinux
 internal import Glibc
 
-/// Has one daemon an instance: a lock on a file in `/run/vne`, for as long as this value lives. The kernel drops it with the
-/// process, however that ends.
-public final class DaemonLock {
+/// Has an instance one process of a kind: a lock on a file in `/run/vne`, for as long as this value lives. The kernel drops
+/// it with the process, however that ends.
+public final class RunLock {
+    /// What a process is for an instance. The raw value ends the file's name.
+    public enum Role: String, Sendable {
+        /// It keeps the policy file and the kernel in line.
+        case daemon
+        /// It waits for a policy to be confirmed.
+        case trial
+    }
+
     /// Where the files are.
     public static let directory = "/run/vne"
     private let descriptor: Descriptor
 
     /// Takes the lock; refuses if another process has it.
-    public init(instance: String) throws(HostError) {
-        let path = Self.path(instance)
+    public init(_ role: Role, instance: String) throws(HostError) {
+        let path = Self.path(role, instance)
         guard unsafe mkdir(Self.directory, 0o755) == 0 || errno == EEXIST else {
             throw .system("make the directory", Self.directory)
         }
@@ -28,15 +36,15 @@ public final class DaemonLock {
         }
     }
 
-    /// The process that is the daemon of an instance; nil if there is none.
-    public static func holder(instance: String) -> String? {
-        let path = path(instance)
+    /// The process that has a role for an instance; nil if none has.
+    public static func holder(_ role: Role, instance: String) -> String? {
+        let path = path(role, instance)
         guard let file = try? Descriptor.open(path) else { return nil }
         if flock(file.number, LOCK_SH | LOCK_NB) == 0 { return nil }
         return owner(path) ?? "unknown"
     }
 
-    private static func path(_ instance: String) -> String { "\(directory)/\(instance).daemon" }
+    private static func path(_ role: Role, _ instance: String) -> String { "\(directory)/\(instance).\(role.rawValue)" }
 
     private static func owner(_ path: String) -> String? {
         (try? textFile(path))?.split(separator: "\n").first.map(String.init)
