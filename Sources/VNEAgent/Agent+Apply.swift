@@ -47,7 +47,7 @@ extension Agent {
         if desired.environments.contains(where: { !$0.requires.isEmpty }) { holdings = try self.holdings() }
         let plan = Plan.make(
             current: current, desired: desired, attached: ground.applications, guarded: guarded,
-            cgroupsPresent: { isPresent($0, among: ground.applications, guarded: guarded) },
+            cgroupsPresent: presence(among: ground.applications, guarded: guarded, settled: !dryRun),
             unmet: { holdings.missing($0, confined: false) })
         var report = ApplyReport(plan: plan, repairs: ground.repairs, warnings: ground.warnings)
         try checkAddresses(of: plan, ground: ground)
@@ -59,9 +59,7 @@ extension Agent {
         }
         if dryRun { return report }
 
-        var excluded = Set(ground.applications.flatMap(\.addresses.all))
-        excluded.formUnion(desired.applications.flatMap { $0.addresses?.all ?? [] })
-        let view = try asking { try host.view(interfaces: desired.addressSpaceInterfaces, excluding: excluded) }
+        let view = try view(for: desired, ground: ground)
         for name in desired.addressSpaceInterfaces where view.interfaces[name] == nil {
             report.warnings.append(
                 "there is no interface “\(name)”: sources in the address space are not believed on it until an apply "
@@ -73,7 +71,7 @@ extension Agent {
             $0 || (published != nil && current == nil)
         }
         report.generation = try asking { try dataplane.publishedPolicy() }?.generation
-        carryOut(plan, policy: desired, applications: &applications, report: &report)
+        carryOut(plan, policy: desired, applications: &applications, ground: ground, report: &report)
         try cut(policy: desired, previous: current, view: view, report: &report)
         return report
     }
@@ -116,9 +114,17 @@ extension Agent {
         }
     }
 
+    /// The host as a policy sees it: without the addresses of applications.
+    func view(for policy: Policy, ground: Ground) throws(AgentError) -> HostView {
+        var excluded = Set(ground.applications.flatMap(\.addresses.all))
+        excluded.formUnion(policy.applications.flatMap { $0.addresses?.all ?? [] })
+        return try asking { try host.view(interfaces: policy.addressSpaceInterfaces, excluding: excluded) }
+    }
+
     /// The steps after the publication. One that fails is told, and the others go on.
-    private func carryOut(
-        _ plan: Plan, policy: Policy, applications: inout [String: AttachedApplication], report: inout ApplyReport
+    func carryOut(
+        _ plan: Plan, policy: Policy, applications: inout [String: AttachedApplication], ground: Ground,
+        report: inout ApplyReport
     ) {
         func trying(_ name: String, _ step: () throws(AgentError) -> Void) {
             do {
@@ -153,7 +159,8 @@ extension Agent {
         for case .protect(let path) in plan.changes {
             trying(Self.name(ofGuard: path)) { () throws(AgentError) in try protect(path) }
         }
-        attachNew(plan, policy: policy, report: &report)
+        // Where nothing was taken away or moved, the host is as it was found.
+        attachNew(plan, policy: policy, ground: plan.onlyAttaches ? ground : nil, report: &report)
         for case .setEgress(let name, on: false) in plan.changes {
             guard let application = applications[name] else { continue }
             trying(name) { () throws(AgentError) in applications[name] = try setEgress(false, of: application) }
@@ -161,8 +168,8 @@ extension Agent {
     }
 
     /// Attaches what the plan says. The host is looked at once: what one attachment changes is known to the next.
-    private func attachNew(_ plan: Plan, policy: Policy, report: inout ApplyReport) {
-        var ground: Ground?
+    private func attachNew(_ plan: Plan, policy: Policy, ground: Ground?, report: inout ApplyReport) {
+        var ground = ground
         for case .attach(let application) in plan.changes {
             guard let cgroup = application.cgroup else { continue }
             do throws(AgentError) {
@@ -232,17 +239,21 @@ extension Agent {
         }
     }
 
-    /// An attached cgroup is found by its id, so that one that cannot be opened just now is not taken for gone.
-    private func isPresent(
-        _ path: String, among applications: [AttachedApplication], guarded: [GuardedCgroup]
-    ) -> Bool {
-        if let attached = applications.first(where: { $0.cgroupPath == path }) { return !isGone(attached) }
-        if path == HostGuard.root || guarded.contains(where: { $0.path == path }) {
-            return isPresent(guarded: path, among: guarded)
+    /// Whether there is a cgroup at a path. An attached one is found by its id, so that one that cannot be opened just now
+    /// is not taken for gone; of what was settled just now it is known.
+    func presence(
+        among applications: [AttachedApplication], guarded: [GuardedCgroup], settled: Bool
+    ) -> (String) -> Bool {
+        let attached = Dictionary(applications.map { ($0.cgroupPath, $0) }, uniquingKeysWith: { first, _ in first })
+        return { path in
+            if let application = attached[path] { return settled || !isGone(application) }
+            if path == HostGuard.root || guarded.contains(where: { $0.path == path }) {
+                return isPresent(guarded: path, among: guarded)
+            }
+            guard let cgroup = try? host.openCgroup(path) else { return false }
+            host.close(cgroup)
+            return true
         }
-        guard let cgroup = try? host.openCgroup(path) else { return false }
-        host.close(cgroup)
-        return true
     }
 
     /// What an operation that changes nothing starts from.
@@ -253,9 +264,21 @@ extension Agent {
     }
 }
 
+extension Plan {
+    /// Whether it changes nothing that is attached already.
+    fileprivate var onlyAttaches: Bool {
+        changes.allSatisfy { change in
+            switch change {
+            case .detach, .move, .protect, .unprotect: false
+            default: true
+            }
+        }
+    }
+}
+
 extension Change.Placement {
     /// Whether going from one to the other changes what is judged.
-    fileprivate func isElsewhere(than other: Self) -> Bool {
+    func isElsewhere(than other: Self) -> Bool {
         environment != other.environment || addresses != other.addresses
     }
 }

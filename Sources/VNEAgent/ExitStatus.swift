@@ -22,6 +22,8 @@ public enum ExitStatus: Int32, CaseIterable, Hashable, Sendable, Codable {
     /// Refused for safety's sake: a clean cgroup was asked for and the cgroup is not, or a process of it lives in
     /// another network namespace.
     case refused = 8
+    /// `apply --confirm`: nobody confirmed, and the policy from before is back.
+    case rolledBack = 9
     /// `exec` failed before it ran the program.
     case launchFailed = 125
 }

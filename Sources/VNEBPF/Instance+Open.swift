@@ -98,7 +98,7 @@ extension Instance {
     }
 
     /// Opens and locks a directory; nil if there is none, or not the same one any more once the lock was there.
-    private static func locked(_ path: String, _ operation: Int32) throws(BPFError) -> Descriptor? {
+    static func locked(_ path: String, _ operation: Int32) throws(BPFError) -> Descriptor? {
         guard let descriptor = try BPFFileSystem.openDirectoryIfPresent(path) else { return nil }
         // Anybody may make a directory in the BPF file system, and would own what is put there.
         guard BPFFileSystem.isRootsOwn(descriptor) else { throw .foreignDirectory(path: path) }

@@ -42,6 +42,19 @@ extension Instance {
         return true
     }
 
+    /// Has the program on interfaces that came since the last attachment, if it is on any.
+    public func steerNewInterfaces() throws(BPFError) {
+        try requireExclusive()
+        if BPFFileSystem.exists(directory.interfaces) { _ = try steer() }
+    }
+
+    /// Has the program on every interface if an application has both families: for an instance whose pins were lost.
+    public func steerIfUsed() throws(BPFError) {
+        try requireExclusive()
+        guard try applications().contains(where: { $0.addresses.families.count == 2 }) else { return }
+        _ = try steer()
+    }
+
     /// Takes the program off every interface. A link that nothing holds is detached by the kernel.
     func unsteer() throws(BPFError) {
         try BPFFileSystem.sweep(directory.interfaces)

@@ -28,6 +28,13 @@ struct Descriptor: ~Copyable {
         return Descriptor(owning: number)
     }
 
+    /// Opens a file for reading and writing, and makes it if it is not there. The C function is `open`.
+    static func create(_ path: String) throws(HostError) -> Descriptor {
+        let number = restarting { unsafe Glibc.open(path, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0o644) }
+        guard number >= 0 else { throw .system("open", path) }
+        return Descriptor(owning: number)
+    }
+
     /// Opens what lies below `directory` without leaving it, its file system, or passing a link (`openat2`, Linux 5.6).
     static func openBeneath(
         _ directory: Int32, _ path: String, flags: Int32, operation: String

@@ -53,6 +53,19 @@ struct AddressOptions: ParsableArguments {
     }
 }
 
+/// A time as people write it: `60s`, `5m`, or seconds without a unit.
+struct TimeLimit: ExpressibleByArgument {
+    var seconds: Int
+
+    init?(argument: String) {
+        let factor = argument.hasSuffix("m") ? 60 : 1
+        let digits = argument.hasSuffix("m") || argument.hasSuffix("s") ? argument.dropLast() : argument[...]
+        // A day is no trial any more.
+        guard let number = Int(digits), (1...86_400 / factor).contains(number) else { return nil }
+        seconds = number * factor
+    }
+}
+
 extension Cleaning: ExpressibleByArgument {}
 
 extension Capability: ExpressibleByArgument {}

@@ -37,6 +37,12 @@ extension Session {
 
     /// Detaches everything and unloads the instance; says what was detached.
     static func unload(_ options: InstanceOptions) throws -> [String] {
+        if let process = RunLock.holder(.daemon, instance: options.instance) {
+            throw AgentError(
+                .conflict,
+                "the daemon of the instance \(options.instance) runs and would load it again (process \(process))",
+                hint: "stop it first: systemctl stop vne-agent, or kill \(process)")
+        }
         let session: Session
         do {
             session = try Session(options, .change)

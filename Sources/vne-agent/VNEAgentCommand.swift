@@ -25,14 +25,15 @@ struct VNEAgentCommand: ParsableCommand {
                    an environment requires
               7    explain: denied
               8    refused for safety's sake
+              9    apply --confirm: not confirmed, the policy from before is back
               125  exec: failed before the program ran; 126 and 127: it cannot be
                    run, is not found; otherwise the program's own status
             """,
         version: Version.text,
         subcommands: [
-            ApplyCommand.self, AttachCommand.self, DetachCommand.self, ExecCommand.self, StatusCommand.self,
-            ListCommand.self, ExplainCommand.self, FlowsCommand.self, DumpCommand.self, CheckCommand.self,
-            UnloadCommand.self,
+            ApplyCommand.self, ConfirmCommand.self, RunCommand.self, AttachCommand.self, DetachCommand.self,
+            ExecCommand.self, StatusCommand.self, ListCommand.self, ExplainCommand.self, FlowsCommand.self,
+            DumpCommand.self, CheckCommand.self, UnloadCommand.self,
         ])
 
     static func main() {

@@ -130,7 +130,8 @@ struct FakeHost: Host {
 
     func interfaceAddresses() throws -> Set<IPAddress> {
         try world.step("interfaceAddresses") {
-            world.hostAddresses.union(world.applicationAddresses).union(world.loopbacks)
+            if world.interfaceAddressesFail { throw Fault(step: "interfaceAddresses") }
+            return world.hostAddresses.union(world.applicationAddresses).union(world.loopbacks)
         }
     }
 }

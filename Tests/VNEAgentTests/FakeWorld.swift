@@ -92,6 +92,8 @@ final class FakeWorld {
     }
     var resolvers: [SharedService] = []
     var interfaces: [String: UInt32] = [:]
+    /// Whether nobody can be asked for the addresses.
+    var interfaceAddressesFail = false
     var sockets: [ObservedSocket] = []
     var destroyed: [ObservedSocket] = []
     var destroyIsUnsupported = false

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /**
- * What Swift's Glibc module lacks of Linux: netlink and its families, signalfd, system calls without a wrapper in the C
+ * What Swift's Glibc module lacks of Linux: netlink and its families, inotify, signalfd, system calls without a wrapper in the C
  * library, and the few lines of C between clone and exec.
  */
 #ifndef CLINUX_H
@@ -8,6 +8,7 @@
 
 #include <stddef.h>
 #include <stdint.h>
+#include <sys/inotify.h>
 #include <sys/signalfd.h>
 #include <sys/statfs.h>
 #include <sys/sysmacros.h>

@@ -1,0 +1,84 @@
+import PolicyModel
+import VNEAgent
+import VNEBPF
+import VNEHost
+
+/// What `vne-agent run` gives its daemon: the host's events, the instance, the service manager and the log.
+final class DaemonProcess: DaemonSurroundings {
+    private let path: String
+    private let instance: InstanceOptions
+    private let events: HostEvents
+    private let manager = ServiceManager.own
+    private let logsToJournal = ServiceManager.logsToJournal
+    private let pins: PinKeeper
+    /// No second daemon works on the instance while this value lives.
+    private let lock: RunLock
+
+    init(policy path: String, instance: InstanceOptions) throws {
+        self.path = path
+        self.instance = instance
+        lock = try RunLock(.daemon, instance: instance.instance)
+        events = try HostEvents()
+        pins = try PinKeeper(instance: instance.instance)
+    }
+
+    var now: Duration { HostEvents.now }
+
+    var watchdogInterval: Duration? { manager.watchdogInterval }
+
+    var policySource: String { path }
+
+    func readPolicy() throws -> String { try PolicyText(reading: path).text }
+
+    func withAgent<Answer>(_ body: (Agent) throws -> Answer) throws -> Answer {
+        let restored = try pins.restore()
+        for pin in restored { log(.warning, "put back \(pin), which somebody had removed") }
+        let session = try Session(instance, .create)
+        defer { withExtendedLifetime(session) {} }
+        try pins.hold()
+        if restored.isEmpty {
+            try session.loaded?.steerNewInterfaces()
+        } else {
+            try session.loaded?.steerIfUsed()
+        }
+        return try body(session.agent)
+    }
+
+    func watch(cgroups: Set<String>) throws -> Bool {
+        try events.listen(file: path, cgroups: cgroups, directories: pins.directories)
+    }
+
+    func wait(until time: Duration) throws -> Set<DaemonEvent> {
+        Set(
+            try events.wait(until: time).map { event in
+                switch event {
+                case .file: .policyFile
+                case .cgroups: .cgroups
+                case .directories: .pins
+                case .addresses: .addresses
+                case .reload: .reload
+                case .stop: .stop
+                }
+            })
+    }
+
+    func tell(_ state: DaemonState) {
+        do {
+            switch state {
+            case .reloading:
+                try manager.notify("RELOADING=1", "MONOTONIC_USEC=\(ServiceManager.monotonicMicroseconds)")
+            case .ready: try manager.notify("READY=1")
+            case .alive: try manager.notify("WATCHDOG=1")
+            case .stopping: try manager.notify("STOPPING=1")
+            case .status(let sentence): try manager.notify("STATUS=\(sentence)")
+            }
+        } catch {
+            log(.warning, "cannot tell the service manager: \(error)")
+        }
+    }
+
+    func log(_ priority: LogPriority, _ message: String) {
+        // The journal takes the number off; people have no use for it.
+        Console.error((logsToJournal ? "<\(priority.rawValue)>" : "vne-agent: ") + message.printable)
+    }
+}

@@ -1,0 +1,26 @@
+import ArgumentParser
+import VNEAgent
+
+struct RunCommand: ParsableCommand {
+    static let configuration = CommandConfiguration(
+        commandName: "run",
+        abstract: "Keep a policy file and the kernel in line until told to stop.",
+        discussion: """
+            Applies the file, then again whenever it changes or SIGHUP comes; a file with errors leaves the policy from \
+            before in force. Applications are attached when their cgroups come; addresses and pins that somebody removes \
+            are put back. SIGTERM ends it, and what is enforced stays enforced. Other commands work meanwhile, except \
+            unload. Examples:
+              vne-agent run
+              vne-agent run ./policy.yaml
+            """)
+
+    @Argument(help: "The policy file.", completion: .file(extensions: ["yaml", "yml"]))
+    var policy = "/etc/vne/policy.yaml"
+
+    @OptionGroup var instance: InstanceOptions
+
+    func run() throws {
+        try Session.requireRoot()
+        try Daemon(try DaemonProcess(policy: policy, instance: instance)).run()
+    }
+}
