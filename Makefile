@@ -2,6 +2,8 @@
 
 PREFIX    ?= /usr
 DESTDIR   ?=
+# Where units are; systemd looks below /usr/local/lib too.
+SYSTEMD_UNITS ?= $(PREFIX)/lib/systemd/system
 CLANG     ?= clang
 BPFTOOL   ?= $(shell command -v bpftool || echo /usr/sbin/bpftool)
 SWIFT     ?= swift
@@ -127,6 +129,10 @@ install: build ## install below DESTDIR and PREFIX
 	install -D -m 755 bin/vne-agent $(DESTDIR)$(PREFIX)/bin/vne-agent
 	install -D -m 644 docs/example-policy.yaml $(DESTDIR)$(PREFIX)/share/doc/vne/example-policy.yaml
 	install -m 644 -t $(DESTDIR)$(PREFIX)/share/doc/vne README.md CHANGELOG.md docs/*.md
+	install -D -m 644 packaging/systemd/vne-agent.service $(DESTDIR)$(SYSTEMD_UNITS)/vne-agent.service
+	sed -i 's|/usr/bin/|$(PREFIX)/bin/|' $(DESTDIR)$(SYSTEMD_UNITS)/vne-agent.service
+	install -D -m 644 packaging/systemd/join.conf $(DESTDIR)$(PREFIX)/share/vne/join.conf
+	sed -i 's|/usr/bin/|$(PREFIX)/bin/|' $(DESTDIR)$(PREFIX)/share/vne/join.conf
 	install -d $(DESTDIR)$(PREFIX)/share/bash-completion/completions $(DESTDIR)$(PREFIX)/share/zsh/site-functions \
 		$(DESTDIR)$(PREFIX)/share/fish/vendor_completions.d
 	bin/vne-agent --generate-completion-script bash > $(DESTDIR)$(PREFIX)/share/bash-completion/completions/vne-agent
@@ -134,7 +140,8 @@ install: build ## install below DESTDIR and PREFIX
 	bin/vne-agent --generate-completion-script fish > $(DESTDIR)$(PREFIX)/share/fish/vendor_completions.d/vne-agent.fish
 
 uninstall: ## remove what install put there
-	rm -rf $(DESTDIR)$(PREFIX)/bin/vne-agent $(DESTDIR)$(PREFIX)/share/doc/vne \
+	rm -rf $(DESTDIR)$(PREFIX)/bin/vne-agent $(DESTDIR)$(PREFIX)/share/doc/vne $(DESTDIR)$(PREFIX)/share/vne \
+		$(DESTDIR)$(SYSTEMD_UNITS)/vne-agent.service \
 		$(DESTDIR)$(PREFIX)/share/bash-completion/completions/vne-agent \
 		$(DESTDIR)$(PREFIX)/share/zsh/site-functions/_vne-agent \
 		$(DESTDIR)$(PREFIX)/share/fish/vendor_completions.d/vne-agent.fish

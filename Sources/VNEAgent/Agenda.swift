@@ -49,6 +49,7 @@ struct Agenda: Hashable {
             let asked = readAsked ?? now
             readAsked = asked
             readDue = min(now + Self.quiet, asked + Self.patience)
+        case .asked: look(at: now)
         case .cgroups: if look(at: cgroupPace.next(at: now)) { cgroupPace.spend(at: now) }
         case .addresses, .pins: if look(at: pace.next(at: now)) { pace.spend(at: now) }
         case .stop: break

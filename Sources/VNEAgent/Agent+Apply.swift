@@ -36,7 +36,10 @@ extension Agent {
     ///   - text: the policy file.
     ///   - source: its name, for messages.
     ///   - dryRun: plan only, change nothing.
-    public func apply(_ text: String, source: String, dryRun: Bool = false) throws(AgentError) -> ApplyReport {
+    ///   - dependencies: what the host needs and must not lie in the address space; it is warned of.
+    public func apply(
+        _ text: String, source: String, dryRun: Bool = false, dependencies: HostDependencies = HostDependencies()
+    ) throws(AgentError) -> ApplyReport {
         let desired = try Self.parse(text, source: source)
         let ground = dryRun ? try observe() : try settle()
         let published = try asking { try dataplane.publishedPolicy() }
@@ -50,6 +53,8 @@ extension Agent {
             cgroupsPresent: presence(among: ground.applications, guarded: guarded, settled: !dryRun),
             unmet: { holdings.missing($0, confined: false) })
         var report = ApplyReport(plan: plan, repairs: ground.repairs, warnings: ground.warnings)
+        let own = ground.interfaceAddresses.subtracting(ground.applications.flatMap(\.addresses.all))
+        report.warnings += Self.overlaps(of: desired, interfaces: own, dependencies: dependencies)
         try checkAddresses(of: plan, ground: ground)
         try checkGuard(of: desired, ground: ground)
         try checkProtections(of: plan, policy: desired, attached: ground.applications, holdings: holdings)
@@ -250,9 +255,13 @@ extension Agent {
             if path == HostGuard.root || guarded.contains(where: { $0.path == path }) {
                 return isPresent(guarded: path, among: guarded)
             }
-            guard let cgroup = try? host.openCgroup(path) else { return false }
-            host.close(cgroup)
-            return true
+            do {
+                host.close(try host.openCgroup(path))
+                return true
+            } catch {
+                // Whatever else keeps it from being opened is for the attachment to tell.
+                return AgentError(error).status != .notFound
+            }
         }
     }
 

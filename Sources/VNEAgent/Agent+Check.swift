@@ -34,22 +34,9 @@ extension Agent {
         _ text: String, source: String, dependencies: HostDependencies = HostDependencies()
     ) throws(AgentError) -> PolicyCheck {
         let policy = try Self.parse(text, source: source)
-        let index = PolicyIndex(policy)
         let attached = Set(try asking { try dataplane.applications() }.flatMap(\.addresses.all))
         let interfaces = try asking { try host.interfaceAddresses() }.subtracting(attached)
-        var warnings: [String] = []
-        let surroundings = [
-            (interfaces, "this host's own address"), (dependencies.gateways, "the gateway"),
-            (dependencies.resolvers, "the name server"),
-        ]
-        for (addresses, what) in surroundings {
-            for address in addresses.sorted() where index.isInAddressSpace(address) {
-                let place = index.environment(holding: address).map { "the environment \($0.name)" } ?? "no environment"
-                warnings.append(
-                    "\(what) \(address) is inside the address space, in \(place): applications are judged by permits when "
-                        + "they talk to it, not as to the host or a remote")
-            }
-        }
+        var warnings = Self.overlaps(of: policy, interfaces: interfaces, dependencies: dependencies)
         if !interfaces.showIPv6 { warnings += Self.withoutIPv6(policy) }
         let unmet = requirements(of: policy, warnings: &warnings)
         let names = policy.addressSpaceInterfaces
@@ -113,6 +100,25 @@ extension Agent {
 }
 
 extension Agent {
+    /// What this host has or depends on that lies in the address space, where nobody but applications should be.
+    static func overlaps(
+        of policy: Policy, interfaces: Set<IPAddress>, dependencies: HostDependencies
+    ) -> [String] {
+        let index = PolicyIndex(policy)
+        let surroundings = [
+            (interfaces, "this host's own address"), (dependencies.gateways, "the gateway"),
+            (dependencies.resolvers, "the name server"),
+        ]
+        return surroundings.flatMap { addresses, what in
+            addresses.sorted().filter(index.isInAddressSpace).map { address in
+                let place = index.environment(holding: address).map { "the environment \($0.name)" } ?? "no environment"
+                return
+                    "\(what) \(address) is inside the address space, in \(place): applications are judged by permits "
+                    + "when they talk to it, not as to the host or a remote"
+            }
+        }
+    }
+
     /// What of a policy cannot be on a host without IPv6.
     private static func withoutIPv6(_ policy: Policy) -> [String] {
         let stuck = policy.applications.filter { application in

@@ -43,6 +43,21 @@ extension Agent {
         return report
     }
 
+    /// Throws if an application that the policy names is not attached to the cgroup that is there now.
+    func requireAttached(_ name: String) throws(AgentError) {
+        guard let policy = try publishedPolicy()?.policy else { throw .noPolicy }
+        guard let named = policy.application(named: name) else {
+            throw AgentError(
+                .notFound, "the policy names no application “\(name)”",
+                hint: Name.nearest(to: name, among: policy.applications.map(\.name)))
+        }
+        let attached = try asking { try dataplane.applications() }.first { $0.name == name && $0.state == .attached }
+        guard let attached, !isGone(attached) else {
+            let reason = named.cgroup.map { "its cgroup is to be \($0)" } ?? "the policy gives no cgroup to it"
+            throw AgentError(.failure, "“\(name)” is not attached: \(reason)", hint: "see the daemon's log")
+        }
+    }
+
     /// Makes the published policy hold where it no longer does: attaches applications whose cgroups have come, clears up
     /// after those that went, puts addresses back. Publishes it again only if the host is another than the one that it was
     /// published for.

@@ -13,6 +13,8 @@ public final class Daemon {
     private var problem: String?
     private var last: LastLook?
     private var nextSignOfLife: Duration
+    /// Who wants to know of which application.
+    private var questions: [(application: String, asker: String)] = []
 
     /// A daemon that has done nothing yet.
     public init(_ surroundings: any DaemonSurroundings) {
@@ -64,6 +66,8 @@ public final class Daemon {
             try watch()
             tellStatus()
         }
+        // Nothing is due any more: what can be attached is.
+        try answer()
         var wakeUp = agenda.wakeUp
         if let interval = surroundings.watchdogInterval {
             let now = surroundings.now
@@ -75,7 +79,10 @@ public final class Daemon {
         }
         let events = try asking { try surroundings.wait(until: wakeUp) }
         let now = surroundings.now
-        for event in events { agenda.note(event, at: now) }
+        for event in events {
+            agenda.note(event, at: now)
+            if case .asked(let application, let asker) = event { questions.append((application, asker)) }
+        }
         return !events.contains(.stop)
     }
 
@@ -102,7 +109,7 @@ public final class Daemon {
     private func apply(_ text: String) throws(AgentError) {
         taken = text
         let report = try withAgent { agent throws(AgentError) in
-            try agent.apply(text, source: surroundings.policySource)
+            try agent.apply(text, source: surroundings.policySource, dependencies: surroundings.dependencies)
         }
         problem = nil
         tell(report)
@@ -151,6 +158,19 @@ public final class Daemon {
         }
     }
 
+    /// Tells those who asked whether what they asked for is attached.
+    private func answer() throws(AgentError) {
+        for (application, asker) in questions {
+            do throws(AgentError) {
+                try withAgent { agent throws(AgentError) in try agent.requireAttached(application) }
+                surroundings.answer(nil, to: asker)
+            } catch {
+                surroundings.answer(error.hint.map { "\(error.message) (\($0))" } ?? error.message, to: asker)
+            }
+        }
+        questions = []
+    }
+
     /// Hears of the cgroups that the policy names, and of those that are attached.
     private func watch() throws(AgentError) {
         let isNew = try asking { try surroundings.watch(cgroups: last?.cgroups ?? []) }
@@ -175,7 +195,8 @@ public final class Daemon {
 
     private func tell(_ report: ApplyReport) {
         tell(journal.lines(of: report))
-        agenda.finished(.mend, failed: !report.failures.isEmpty, at: surroundings.now)
+        let isDone = report.failures.isEmpty && !report.repairs.contains { $0.finding == .failed }
+        agenda.finished(.mend, failed: !isDone, at: surroundings.now)
     }
 
     private func tell(_ lines: [DaemonJournal.Line]) {

@@ -16,9 +16,9 @@ struct DaemonJournal {
 
     /// The lines for what was planned and done.
     mutating func lines(of report: ApplyReport) -> [Line] {
-        var lines = report.repairs.map { repair in
-            Line(priority: repair.finding == .failed ? .error : .notice, text: repair.description)
-        }
+        var lines = report.repairs.filter { $0.finding != .failed }
+            .map { Line(priority: .notice, text: $0.description) }
+        let broken = report.repairs.filter { $0.finding == .failed }
         let failed = Set(report.failures.map(\.application))
         lines += report.plan.changes.filter { $0.acts && !failed.contains($0.application ?? "") }
             .map { Line(priority: .info, text: $0.description) }
@@ -35,10 +35,11 @@ struct DaemonJournal {
         let warnings = report.warnings + report.attached.flatMap(\.warnings)
         lines += news(
             report.plan.changes.filter { !$0.acts }.map { Line(priority: .notice, text: $0.description) }
+                + broken.map { Line(priority: .error, text: $0.description) }
                 + warnings.map { Line(priority: .warning, text: $0) }
                 + report.failures.map { Line(priority: .error, text: "\($0.application): \(Self.text(of: $0.error))") })
         waiting = report.plan.changes.count { !$0.acts }
-        failing = report.failures.count
+        failing = report.failures.count + broken.count
         return lines
     }
 

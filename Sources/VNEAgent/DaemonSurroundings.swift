@@ -10,6 +10,8 @@ public enum DaemonEvent: Hashable, Sendable {
     case addresses
     /// A pin of the instance came or went.
     case pins
+    /// Somebody wants to know when an application is attached.
+    case asked(application: String, by: String)
     /// The daemon is to end.
     case stop
 }
@@ -47,6 +49,9 @@ public protocol DaemonSurroundings: AnyObject {
     /// What the policy file is called, for messages.
     var policySource: String { get }
 
+    /// What this host needs and must not lie in the address space.
+    var dependencies: HostDependencies { get }
+
     /// The policy file's text.
     func readPolicy() throws -> String
 
@@ -60,6 +65,9 @@ public protocol DaemonSurroundings: AnyObject {
 
     /// Waits until something happens, or this time has come.
     func wait(until time: Duration) throws -> Set<DaemonEvent>
+
+    /// Tells who asked for an application that it is attached, or why it is not.
+    func answer(_ problem: String?, to asker: String)
 
     /// Says how the daemon is.
     func tell(_ state: DaemonState)

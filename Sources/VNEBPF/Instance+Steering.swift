@@ -70,7 +70,7 @@ extension Instance {
     /// The cookie of the calling thread's network namespace; 0 where the kernel does not say. The C function is
     /// `getsockopt` with `SO_NETNS_COOKIE`.
     private static var callersNamespace: UInt64 {
-        let descriptor = socket(AF_INET, Int32(SOCK_DGRAM.rawValue) | Int32(SOCK_CLOEXEC.rawValue), 0)
+        let descriptor = socket(AF_UNIX, Int32(SOCK_DGRAM.rawValue) | Int32(SOCK_CLOEXEC.rawValue), 0)
         guard descriptor >= 0 else { return 0 }
         let held = Descriptor(owning: descriptor)
         var cookie: UInt64 = 0

@@ -13,6 +13,8 @@ public final class HostEvents {
         case directories
         /// An address of the namespace came or went.
         case addresses
+        /// Somebody asks something of this process.
+        case request(RequestSocket.Request)
         /// SIGHUP.
         case reload
         /// SIGTERM or SIGINT.
@@ -25,9 +27,11 @@ public final class HostEvents {
     private let directories: NameWatch
     private let addresses: AddressWatch
     private let signals: SignalWatch
+    private let requests: RequestSocket
 
-    /// Listens to signals and addresses. SIGPIPE is ignored from now on: a log that nobody reads ends no process.
-    public init() throws(HostError) {
+    /// Listens to signals, addresses and requests. SIGPIPE is ignored from now on: a log that nobody reads ends no process.
+    public init(requests: RequestSocket) throws(HostError) {
+        self.requests = requests
         tree = try CgroupTree()
         file = try NameWatch()
         cgroups = try NameWatch()
@@ -55,6 +59,7 @@ public final class HostEvents {
         var watched = [
             file.descriptor.number, cgroups.descriptor.number, directories.descriptor.number,
             addresses.descriptor.number, signals.descriptor.number,
+            requests.descriptor,
         ].map { pollfd(fd: $0, events: Int16(POLLIN), revents: 0) }
         while true {
             let ready = unsafe poll(&watched, nfds_t(watched.count), Self.milliseconds(until: time))
@@ -65,6 +70,7 @@ public final class HostEvents {
             if try cgroups.hear() { heard.insert(.cgroups) }
             if try directories.hear() { heard.insert(.directories) }
             if try addresses.hear() { heard.insert(.addresses) }
+            for request in requests.requests() { heard.insert(.request(request)) }
             for number in signals.pending() { heard.insert(number == SIGHUP ? .reload : .stop) }
             // What came was about names that matter to nobody.
             if !heard.isEmpty { return heard }

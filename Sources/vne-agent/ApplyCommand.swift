@@ -56,7 +56,9 @@ struct ApplyCommand: ParsableCommand {
         // A plan reads what is there; nothing is loaded for it.
         let session = try Session(instance, dryRun ? .show : .create)
         let trial = confirm == nil ? nil : try session.agent.trial(of: file.text, source: file.source)
-        let report = try session.agent.apply(file.text, source: file.source, dryRun: dryRun)
+        let report = try session.agent.apply(
+            file.text, source: file.source, dryRun: dryRun,
+            dependencies: HostDependencies(resolvConf: instance.resolvConf))
         withExtendedLifetime(session) {}
         Console.report(repairs: report.repairs, warnings: report.warnings)
         if output.json {

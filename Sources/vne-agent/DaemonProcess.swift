@@ -8,6 +8,7 @@ final class DaemonProcess: DaemonSurroundings {
     private let path: String
     private let instance: InstanceOptions
     private let events: HostEvents
+    private let requests: RequestSocket
     private let manager = ServiceManager.own
     private let logsToJournal = ServiceManager.logsToJournal
     private let pins: PinKeeper
@@ -18,7 +19,8 @@ final class DaemonProcess: DaemonSurroundings {
         self.path = path
         self.instance = instance
         lock = try RunLock(.daemon, instance: instance.instance)
-        events = try HostEvents()
+        requests = try RequestSocket(instance: instance.instance)
+        events = try HostEvents(requests: requests)
         pins = try PinKeeper(instance: instance.instance)
     }
 
@@ -27,6 +29,8 @@ final class DaemonProcess: DaemonSurroundings {
     var watchdogInterval: Duration? { manager.watchdogInterval }
 
     var policySource: String { path }
+
+    var dependencies: HostDependencies { HostDependencies(resolvConf: instance.resolvConf) }
 
     func readPolicy() throws -> String { try PolicyText(reading: path).text }
 
@@ -56,11 +60,14 @@ final class DaemonProcess: DaemonSurroundings {
                 case .cgroups: .cgroups
                 case .directories: .pins
                 case .addresses: .addresses
+                case .request(let request): .asked(application: request.text, by: request.sender)
                 case .reload: .reload
                 case .stop: .stop
                 }
             })
     }
+
+    func answer(_ answer: String?, to asker: String) { requests.answer(answer ?? "", to: asker) }
 
     func tell(_ state: DaemonState) {
         do {

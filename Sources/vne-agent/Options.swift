@@ -54,8 +54,12 @@ struct AddressOptions: ParsableArguments {
 }
 
 /// A time as people write it: `60s`, `5m`, or seconds without a unit.
-struct TimeLimit: ExpressibleByArgument {
+struct TimeLimit: ExpressibleByArgument, CustomStringConvertible {
     var seconds: Int
+
+    var description: String { "\(seconds)s" }
+
+    init(seconds: Int) { self.seconds = seconds }
 
     init?(argument: String) {
         let factor = argument.hasSuffix("m") ? 60 : 1

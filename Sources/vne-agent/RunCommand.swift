@@ -21,6 +21,13 @@ struct RunCommand: ParsableCommand {
 
     func run() throws {
         try Session.requireRoot()
-        try Daemon(try DaemonProcess(policy: policy, instance: instance)).run()
+        let process = try DaemonProcess(policy: policy, instance: instance)
+        do throws(AgentError) {
+            try Daemon(process).run()
+        } catch {
+            // Where the log takes priorities, what ends the daemon has the highest.
+            for line in error.details + [error.message] + (error.hint.map { [$0] } ?? []) { process.log(.error, line) }
+            throw ExitCode(error.status.rawValue)
+        }
     }
 }

@@ -31,8 +31,9 @@ struct VNEAgentCommand: ParsableCommand {
             """,
         version: Version.text,
         subcommands: [
-            ApplyCommand.self, ConfirmCommand.self, RunCommand.self, AttachCommand.self, DetachCommand.self,
-            ExecCommand.self, StatusCommand.self, ListCommand.self, ExplainCommand.self, FlowsCommand.self,
+            ApplyCommand.self, ConfirmCommand.self, RunCommand.self, AwaitCommand.self, AttachCommand.self,
+            DetachCommand.self, ExecCommand.self, StatusCommand.self, ListCommand.self, ExplainCommand.self,
+            FlowsCommand.self,
             DumpCommand.self, CheckCommand.self, UnloadCommand.self,
         ])
 

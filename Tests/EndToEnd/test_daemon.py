@@ -295,6 +295,47 @@ class Life(Running):
         self.daemon.wait_for("READY=1")
 
 
+class Await(Running):
+    """What `ExecStartPre=` of a service does, from inside its cgroup."""
+
+    def test_it_ends_once_the_application_is_attached(self):
+        self.host.make("not/yet/deep")
+        for _ in range(5):
+            awaited = self.host.run("not/yet/deep", *self.host.agent_command("await", "deep"))
+            self.assertEqual(awaited.returncode, 0, awaited.stderr)
+            # Whoever is told so is attached.
+            self.assertEqual(self.hooks("not/yet/deep"), HOOKS)
+            path = self.host.cgroup / "not/yet/deep"
+            path.rmdir()
+            path.mkdir()
+
+    def test_what_is_not_attached_is_said_with_a_reason(self):
+        missing = self.host.agent("await", "deep", check=False)
+        self.assertEqual(missing.returncode, 1)
+        self.assertIn("its cgroup is to be", missing.stderr)
+        unknown = self.host.agent("await", "wbe", check=False)
+        self.assertEqual(unknown.returncode, 1)
+        self.assertIn("web", unknown.stderr)
+
+    def test_without_a_daemon_it_fails_in_time(self):
+        self.daemon.stop()
+        begun = time.monotonic()
+        late = self.host.agent("await", "web", "--timeout", "1s", check=False)
+        self.assertEqual(late.returncode, 1)
+        self.assertIn("did not answer", late.stderr)
+        self.assertLess(time.monotonic() - begun, 5 * SLOWNESS)
+
+    def test_a_daemon_that_starts_later_answers(self):
+        self.daemon.stop()
+        waiting = self.host.start(None, *self.host.agent_command("await", "web"))
+        time.sleep(0.3)
+        self.daemon.start()
+        self.assertEqual(waiting.wait(20 * SLOWNESS), 0)
+
+    def test_nobody_but_root_asks(self):
+        self.assertEqual(os.stat(f"/run/vne/{self.host.instance}.socket").st_mode & 0o777, 0o600)
+
+
 class Start(unittest.TestCase):
     def setUp(self):
         self.host = Host("start", remote=False)

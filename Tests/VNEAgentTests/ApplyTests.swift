@@ -46,6 +46,18 @@ import VNEAgent
         #expect(world.records.isEmpty)
     }
 
+    @Test(arguments: [true, false])
+    func `what the host has in the address space is named before it hurts`(dryRun: Bool) throws {
+        world.hostAddresses.insert(address("10.10.77.1"))
+        let report = try world.agent.apply(
+            Samples.attached, source: "policy.yaml", dryRun: dryRun,
+            dependencies: HostDependencies(gateways: [address("10.10.3.254")]))
+        #expect(report.warnings.contains { $0.contains("this host's own address 10.10.77.1 is inside") })
+        #expect(report.warnings.contains { $0.contains("the gateway 10.10.3.254 is inside") })
+        #expect(report.warnings.count == 2)
+        #expect(try apply(Samples.attached).warnings.count == 1)
+    }
+
     @Test func `a file with errors changes nothing and tells all of them`() {
         let text = Samples.shop.replacing("host: deny", with: "hots: deny").replacing("10.10.2.1", with: "10.10.2")
         let error = failure { _ = try apply(text) }

@@ -144,6 +144,14 @@ import VNEAgent
         #expect(process.statuses.last?.contains("failed") == false)
     }
 
+    @Test func `a cgroup that cannot be opened is a failure, and none that is waited for`() throws {
+        world.openCgroupFails = "shop/web"
+        try run()
+        #expect(process.count(of: "web: injected at openCgroup") == 1)
+        #expect(process.count(of: "web waits") == 0)
+        #expect(process.statuses.contains { $0.contains("1 failed") })
+    }
+
     @Test func `a look that fails as a whole is told once and made again`() throws {
         process.send(.cgroups, at: .seconds(1)) { [world] in
             world.cgroups["shop/web"] = 99
@@ -153,6 +161,36 @@ import VNEAgent
         try run()
         #expect(process.count(of: "injected") == 1)
         #expect(process.looks > 5)
+    }
+
+    @Test func `a gateway inside the address space is named`() throws {
+        process.dependencies = HostDependencies(
+            gateways: [address("10.10.2.254"), address("192.0.2.254")], resolvers: [address("10.10.200.53")])
+        try run()
+        #expect(process.count(of: "the gateway 10.10.2.254 is inside the address space, in the environment shop") == 1)
+        #expect(process.count(of: "the name server 10.10.200.53 is inside the address space, in no environment") == 1)
+        #expect(process.count(of: "192.0.2.254") == 0)
+        #expect(process.lines.contains { $0.priority == .warning && $0.text.contains("10.10.2.254") })
+    }
+
+    @Test func `who asks for an application is told once it is attached`() throws {
+        world.cgroups["payments/db"] = nil
+        process.send(.asked(application: "db", by: "first"), at: .seconds(1)) { [world] in
+            world.cgroups["payments/db"] = 21
+        }
+        process.send(.asked(application: "db", by: "second"), at: .seconds(2)) { [world] in
+            world.cgroups["payments/db"] = 22
+        }
+        process.send(.asked(application: "db", by: "third"), at: .seconds(3)) { [world] in
+            world.cgroups["payments/db"] = nil
+        }
+        process.send(.asked(application: "bd", by: "fourth"), at: .seconds(4))
+        try run()
+        #expect(process.answers.map(\.asker) == ["first", "second", "third", "fourth"])
+        #expect(process.answers[0].problem == nil)
+        #expect(process.answers[1].problem == nil)
+        #expect(process.answers[2].problem?.contains("is not attached") == true)
+        #expect(process.answers[3].problem?.contains("db") == true)
     }
 
     @Test func `the watchdog hears from it at half the interval, and nothing wakes it more often`() throws {

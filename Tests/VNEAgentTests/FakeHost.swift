@@ -7,6 +7,7 @@ struct FakeHost: Host {
 
     func openCgroup(_ path: String) throws -> OpenCgroup {
         try world.step("openCgroup") {
+            if path == world.openCgroupFails { throw Fault(step: "openCgroup") }
             guard let id = world.cgroups[path] else { throw AgentError(.notFound, "there is no cgroup \(path)") }
             return opened(path, id)
         }

@@ -9,6 +9,7 @@ final class FakeSurroundings: DaemonSurroundings {
     var now: Duration = .zero
     var watchdogInterval: Duration?
     let policySource = "policy.yaml"
+    var dependencies = HostDependencies()
 
     /// What is sent at which moment, in this order.
     var script: [(at: Duration, event: DaemonEvent, effect: () -> Void)] = []
@@ -56,6 +57,11 @@ final class FakeSurroundings: DaemonSurroundings {
         next.effect()
         return [next.event]
     }
+
+    /// What was answered to whom; nil for no problem.
+    private(set) var answers: [(problem: String?, asker: String)] = []
+
+    func answer(_ problem: String?, to asker: String) { answers.append((problem, asker)) }
 
     func tell(_ state: DaemonState) { told.append(state) }
 

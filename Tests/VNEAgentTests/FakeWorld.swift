@@ -92,6 +92,8 @@ final class FakeWorld {
     }
     var resolvers: [SharedService] = []
     var interfaces: [String: UInt32] = [:]
+    /// A cgroup that is there and that nobody may open.
+    var openCgroupFails: String?
     /// Whether nobody can be asked for the addresses.
     var interfaceAddressesFail = false
     var sockets: [ObservedSocket] = []
