@@ -52,6 +52,8 @@ extension Instance {
         public var isReady: Bool
         /// `SO_NETNS_COOKIE`.
         public var networkNamespace: UInt64
+        /// The generation of the policy whose environments the programs may keep; 0 while one is published.
+        public var epoch: UInt32
         /// Digest of the object that the programs came from.
         public var programs: UInt64
     }
@@ -163,7 +165,7 @@ extension Instance {
         }
         return InstanceRecord(
             abiVersion: record.abi_version, isReady: record.ready != 0, networkNamespace: record.netns,
-            programs: record.programs)
+            epoch: record.epoch, programs: record.programs)
     }
 }
 

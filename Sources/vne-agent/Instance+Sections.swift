@@ -39,10 +39,11 @@ extension Instance {
         return DumpSection(
             name: "instance", about: try about(.instance),
             table: Table(
-                ["LAYOUT", "READY", "NETNS", "PROGRAMS"],
+                ["LAYOUT", "READY", "NETNS", "EPOCH", "PROGRAMS"],
                 rows: [
                     [
                         "\(record.abiVersion)", record.isReady ? "yes" : "no", "\(record.networkNamespace)",
+                        "\(record.epoch)",
                         String(record.programs, radix: 16),
                     ]
                 ]))
