@@ -48,20 +48,21 @@ public final class RequestSocket {
         let socket = try LocalDatagramSocket()
         try socket.bind(own)
         defer { unsafe _ = unlink(own) }
-        while true {
+        while HostEvents.now < time {
             do throws(HostError) {
                 try socket.send(Array(text.utf8), to: path(instance))
-                break
             } catch {
                 guard [ENOENT, ECONNREFUSED, EAGAIN].contains(error.code) else { throw error }
-                guard HostEvents.now < time else { return nil }
                 usleep(20_000)
+                continue
             }
+            // A daemon that ends takes the question with it: the next one is asked again.
+            let patience = min(time, HostEvents.now + .milliseconds(500))
+            var watched = [pollfd(fd: socket.number, events: Int16(POLLIN), revents: 0)]
+            let ready = restarting { unsafe poll(&watched, 1, HostEvents.milliseconds(until: patience)) }
+            if ready > 0, let (bytes, _) = socket.receive() { return String(decoding: bytes, as: UTF8.self) }
         }
-        var watched = [pollfd(fd: socket.number, events: Int16(POLLIN), revents: 0)]
-        let ready = restarting { unsafe poll(&watched, 1, HostEvents.milliseconds(until: time)) }
-        guard ready > 0, let (bytes, _) = socket.receive() else { return nil }
-        return String(decoding: bytes, as: UTF8.self)
+        return nil
     }
 
     private static func path(_ instance: String) -> String { "\(RunLock.directory)/\(instance).socket" }

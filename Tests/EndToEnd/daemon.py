@@ -77,7 +77,7 @@ class Daemon:
         self.process.wait()
         self.socket.shutdown(socket.SHUT_RDWR)
         self.socket.close()
-        for path in (self.address, f"/run/vne/{self.host.instance}.daemon"):
+        for path in (self.address, f"/run/vne/{self.host.instance}.daemon", f"/run/vne/{self.host.instance}.socket"):
             Path(path).unlink(missing_ok=True)
 
     def stop(self):

@@ -332,6 +332,15 @@ class Await(Running):
         self.daemon.start()
         self.assertEqual(waiting.wait(20 * SLOWNESS), 0)
 
+    def test_a_question_is_not_lost_with_the_daemon_that_it_was_put_to(self):
+        self.daemon.process.send_signal(signal.SIGSTOP)
+        waiting = self.host.start(None, *self.host.agent_command("await", "web"))
+        time.sleep(0.3)
+        self.daemon.process.kill()
+        self.daemon.process.wait()
+        self.daemon.start()
+        self.assertEqual(waiting.wait(20 * SLOWNESS), 0)
+
     def test_nobody_but_root_asks(self):
         self.assertEqual(os.stat(f"/run/vne/{self.host.instance}.socket").st_mode & 0o777, 0o600)
 
@@ -341,7 +350,8 @@ class Start(unittest.TestCase):
         self.host = Host("start", remote=False)
         self.host.__enter__()
         self.addCleanup(self.host.__exit__)
-        self.addCleanup(lambda: Path(f"/run/vne/{self.host.instance}.daemon").unlink(missing_ok=True))
+        for kind in ("daemon", "socket"):
+            self.addCleanup(Path(f"/run/vne/{self.host.instance}.{kind}").unlink, missing_ok=True)
 
     def test_without_any_policy_a_broken_file_ends_the_daemon(self):
         path = self.host.write_policy("addressSpace: 10.10.0.0/33\n")
