@@ -2,8 +2,16 @@
 
 PREFIX    ?= /usr
 DESTDIR   ?=
+SYSCONFDIR ?= /etc
 # Where units are; systemd looks below /usr/local/lib too.
 SYSTEMD_UNITS ?= $(PREFIX)/lib/systemd/system
+# Where zsh looks, below share; Debian keeps packages' functions apart.
+ZSH_FUNCTIONS ?= zsh/site-functions
+# The package: who answers for it, and which one it is of the same version: make deb DEB_REVISION=2
+DEB_MAINTAINER ?= VNE maintainers <maintainers@vne.example>
+DEB_REVISION   ?= 1
+# When what is built is from: what was built of one commit is the same.
+SOURCE_DATE_EPOCH ?= $(shell git log -1 --format=%ct 2>/dev/null || date -r CHANGELOG.md +%s)
 CLANG     ?= clang
 BPFTOOL   ?= $(shell command -v bpftool || echo /usr/sbin/bpftool)
 SWIFT     ?= swift
@@ -30,16 +38,17 @@ RELEASE     := -c release -Xswiftc -static-executable -Xlinker -lelf -Xlinker -l
 LIBFUZZER    = $(firstword $(wildcard $(dir $(realpath $(shell command -v $(SWIFT))))../lib/clang/*/lib/*/libclang_rt.fuzzer_no_main*.a))
 FUZZ_BUILD  := .build/fuzz
 
-BUILD_PACKAGES := libbpf-dev libelf-dev zlib1g-dev libyaml-dev linux-libc-dev bpftool pkg-config
-TEST_PACKAGES  := $(BUILD_PACKAGES) nginx-light redis-server redis-tools curl netcat-openbsd strace iproute2 python3 clang-format-14 \
-	libpython3.11-testsuite bind9-dnsutils dnsmasq-base iputils-ping openssh-server openssh-client caddy nftables systemd-container mmdebstrap
+BUILD_PACKAGES := libbpf-dev libelf-dev zlib1g-dev libyaml-dev linux-libc-dev bpftool pkg-config python3
+TEST_PACKAGES  := $(BUILD_PACKAGES) nginx-light redis-server redis-tools curl netcat-openbsd strace iproute2 clang-format-14 \
+	libpython3.11-testsuite bind9-dnsutils dnsmasq-base iputils-ping openssh-server openssh-client caddy nftables \
+	systemd-container mmdebstrap lintian man-db mandoc zsh fish
 KERNELS_PACKAGES := qemu-system-x86 mmdebstrap cpio kmod
-DEMO_PACKAGES  := $(BUILD_PACKAGES) nginx-light redis-server redis-tools curl iproute2 python3
+DEMO_PACKAGES  := $(BUILD_PACKAGES) nginx-light redis-server redis-tools curl iproute2
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help build bpf demo test test-unit test-kernel test-e2e test-kernels bench fuzz check format docs install uninstall \
-	clean packages-build packages-test packages-kernels packages-demo
+.PHONY: help build bpf demo test test-unit test-kernel test-e2e test-kernels bench fuzz check format docs install install-files \
+	uninstall deb clean packages-build packages-test packages-kernels packages-demo
 
 help: ## what each target does
 	@awk -F':.*## ' '/^[a-z0-9-]+:.*## /{printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -93,7 +102,7 @@ test-kernel: packages-test bpf ## tests of the programs in the real kernel (root
 	@./packaging/need-root test-kernel
 	$(SWIFT) test --no-parallel --filter 'Kernel.*$(FILTER)'
 
-test-e2e: packages-test build ## tests on real applications, hosts and attacks (root)
+test-e2e: packages-test deb ## tests on real applications, hosts and attacks (root)
 	@./packaging/need-root test-e2e
 	$(SWIFT) build --product vne-agent
 	python3 -m unittest discover -v -s Tests/EndToEnd -t Tests/EndToEnd -p 'test_*.py' $(if $(FILTER),-k $(FILTER))
@@ -125,26 +134,38 @@ format: ## format the sources
 docs: build ## check that the docs' links and commands exist
 	python3 packaging/check-docs
 
-install: build ## install below DESTDIR and PREFIX
+install: build install-files ## install below DESTDIR and PREFIX
+
+# What is installed, by hand and by the package.
+SHARE     = $(DESTDIR)$(PREFIX)/share
+install-files:
 	install -D -m 755 bin/vne-agent $(DESTDIR)$(PREFIX)/bin/vne-agent
-	install -D -m 644 docs/example-policy.yaml $(DESTDIR)$(PREFIX)/share/doc/vne/example-policy.yaml
-	install -m 644 -t $(DESTDIR)$(PREFIX)/share/doc/vne README.md CHANGELOG.md docs/*.md
+	install -D -m 644 docs/example-policy.yaml $(SHARE)/doc/vne/examples/example-policy.yaml
+	install -m 644 -t $(SHARE)/doc/vne README.md CHANGELOG.md docs/*.md
+	install -D -m 644 packaging/etc-README $(DESTDIR)$(SYSCONFDIR)/vne/README
 	install -D -m 644 packaging/systemd/vne-agent.service $(DESTDIR)$(SYSTEMD_UNITS)/vne-agent.service
-	sed -i 's|/usr/bin/|$(PREFIX)/bin/|' $(DESTDIR)$(SYSTEMD_UNITS)/vne-agent.service
-	install -D -m 644 packaging/systemd/join.conf $(DESTDIR)$(PREFIX)/share/vne/join.conf
-	sed -i 's|/usr/bin/|$(PREFIX)/bin/|' $(DESTDIR)$(PREFIX)/share/vne/join.conf
-	install -d $(DESTDIR)$(PREFIX)/share/bash-completion/completions $(DESTDIR)$(PREFIX)/share/zsh/site-functions \
-		$(DESTDIR)$(PREFIX)/share/fish/vendor_completions.d
-	bin/vne-agent --generate-completion-script bash > $(DESTDIR)$(PREFIX)/share/bash-completion/completions/vne-agent
-	bin/vne-agent --generate-completion-script zsh > $(DESTDIR)$(PREFIX)/share/zsh/site-functions/_vne-agent
-	bin/vne-agent --generate-completion-script fish > $(DESTDIR)$(PREFIX)/share/fish/vendor_completions.d/vne-agent.fish
+	install -D -m 644 packaging/systemd/join.conf $(SHARE)/vne/join.conf
+	sed -i 's|/usr/bin/|$(PREFIX)/bin/|' $(DESTDIR)$(SYSTEMD_UNITS)/vne-agent.service $(SHARE)/vne/join.conf
+	sed -i 's|/usr/share/|$(PREFIX)/share/|' $(DESTDIR)$(SYSTEMD_UNITS)/vne-agent.service $(DESTDIR)$(SYSCONFDIR)/vne/README
+	SOURCE_DATE_EPOCH=$(SOURCE_DATE_EPOCH) packaging/man/make bin/vne-agent $(SHARE)/man
+	install -d $(SHARE)/bash-completion/completions $(SHARE)/$(ZSH_FUNCTIONS) $(SHARE)/fish/vendor_completions.d
+	bin/vne-agent --generate-completion-script bash > $(SHARE)/bash-completion/completions/vne-agent
+	sed -i '1{/^#!/d}' $(SHARE)/bash-completion/completions/vne-agent
+	bin/vne-agent --generate-completion-script zsh > $(SHARE)/$(ZSH_FUNCTIONS)/_vne-agent
+	bin/vne-agent --generate-completion-script fish > $(SHARE)/fish/vendor_completions.d/vne-agent.fish
 
 uninstall: ## remove what install put there
-	rm -rf $(DESTDIR)$(PREFIX)/bin/vne-agent $(DESTDIR)$(PREFIX)/share/doc/vne $(DESTDIR)$(PREFIX)/share/vne \
-		$(DESTDIR)$(SYSTEMD_UNITS)/vne-agent.service \
-		$(DESTDIR)$(PREFIX)/share/bash-completion/completions/vne-agent \
-		$(DESTDIR)$(PREFIX)/share/zsh/site-functions/_vne-agent \
-		$(DESTDIR)$(PREFIX)/share/fish/vendor_completions.d/vne-agent.fish
+	rm -rf $(DESTDIR)$(PREFIX)/bin/vne-agent $(SHARE)/doc/vne $(SHARE)/vne $(DESTDIR)$(SYSTEMD_UNITS)/vne-agent.service \
+		$(SHARE)/man/man1/vne-agent.1.gz $(SHARE)/man/man1/vne-agent-*.1.gz $(SHARE)/man/man5/vne-policy.5.gz \
+		$(SHARE)/bash-completion/completions/vne-agent $(SHARE)/$(ZSH_FUNCTIONS)/_vne-agent \
+		$(SHARE)/fish/vendor_completions.d/vne-agent.fish $(DESTDIR)$(SYSCONFDIR)/vne/README
+	rmdir --ignore-fail-on-non-empty $(DESTDIR)$(SYSCONFDIR)/vne
+
+deb: build ## make a Debian package in bin/
+	rm -rf bin/deb
+	umask 022 && $(MAKE) --no-print-directory install-files DESTDIR=bin/deb PREFIX=/usr SYSCONFDIR=/etc \
+		SYSTEMD_UNITS=/lib/systemd/system ZSH_FUNCTIONS=zsh/vendor-completions
+	SOURCE_DATE_EPOCH=$(SOURCE_DATE_EPOCH) DEB_MAINTAINER='$(DEB_MAINTAINER)' packaging/deb/build bin/deb $(DEB_REVISION) bin
 
 clean: ## remove what was built
 	rm -rf .build bin $(BPF_OUTPUT)
