@@ -10,6 +10,7 @@ ZSH_FUNCTIONS ?= zsh/site-functions
 # The package: who answers for it, and which one it is of the same version: make deb DEB_REVISION=2
 DEB_MAINTAINER ?= VNE maintainers <maintainers@vne.example>
 DEB_REVISION   ?= 1
+DEB_OUTPUT     ?= bin
 # When what is built is from: what was built of one commit is the same.
 SOURCE_DATE_EPOCH ?= $(shell git log -1 --format=%ct 2>/dev/null || date -r CHANGELOG.md +%s)
 CLANG     ?= clang
@@ -41,7 +42,7 @@ FUZZ_BUILD  := .build/fuzz
 BUILD_PACKAGES := libbpf-dev libelf-dev zlib1g-dev libyaml-dev linux-libc-dev bpftool pkg-config python3
 TEST_PACKAGES  := $(BUILD_PACKAGES) nginx-light redis-server redis-tools curl netcat-openbsd strace iproute2 clang-format-14 \
 	libpython3.11-testsuite bind9-dnsutils dnsmasq-base iputils-ping openssh-server openssh-client caddy nftables \
-	systemd-container mmdebstrap lintian man-db mandoc zsh fish
+	systemd systemd-container mmdebstrap lintian man-db mandoc zsh fish
 KERNELS_PACKAGES := qemu-system-x86 mmdebstrap cpio kmod
 DEMO_PACKAGES  := $(BUILD_PACKAGES) nginx-light redis-server redis-tools curl iproute2
 
@@ -125,7 +126,7 @@ check: packages-test bpf ## linters
 	$(SWIFT) format lint --strict --recursive --parallel Package.swift Sources Tests
 	clang-format-14 --dry-run --Werror bpf/*.c bpf/*.h bpf/tests/*.c bpf/include/*.h Sources/CLinux/*.c Sources/CLinux/*.h Sources/CLinux/include/*.h
 	for part in $(BPF_PARTS); do $(CLANG) --analyze -Xclang -analyzer-werror $(BPF_CFLAGS) bpf/$$part.bpf.c -o /dev/null || exit 1; done
-	python3 -m compileall -q Tests bench
+	python3 -m compileall -q Tests bench packaging/man
 
 format: ## format the sources
 	$(SWIFT) format --in-place --recursive --parallel Package.swift Sources Tests
@@ -162,10 +163,11 @@ uninstall: ## remove what install put there
 	rmdir --ignore-fail-on-non-empty $(DESTDIR)$(SYSCONFDIR)/vne
 
 deb: build ## make a Debian package in bin/
-	rm -rf bin/deb
-	umask 022 && $(MAKE) --no-print-directory install-files DESTDIR=bin/deb PREFIX=/usr SYSCONFDIR=/etc \
+	rm -rf $(DEB_OUTPUT)/deb $(DEB_OUTPUT)/vne_*.deb
+	umask 022 && $(MAKE) --no-print-directory install-files DESTDIR=$(DEB_OUTPUT)/deb PREFIX=/usr SYSCONFDIR=/etc \
 		SYSTEMD_UNITS=/lib/systemd/system ZSH_FUNCTIONS=zsh/vendor-completions
-	SOURCE_DATE_EPOCH=$(SOURCE_DATE_EPOCH) DEB_MAINTAINER='$(DEB_MAINTAINER)' packaging/deb/build bin/deb $(DEB_REVISION) bin
+	SOURCE_DATE_EPOCH=$(SOURCE_DATE_EPOCH) DEB_MAINTAINER='$(DEB_MAINTAINER)' \
+		packaging/deb/build $(DEB_OUTPUT)/deb $(DEB_REVISION) $(DEB_OUTPUT)
 
 clean: ## remove what was built
 	rm -rf .build bin $(BPF_OUTPUT)
