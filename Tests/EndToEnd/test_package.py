@@ -37,11 +37,11 @@ CALLER = """
 [Unit]
 StartLimitIntervalSec=0
 [Service]
-ExecStart=/usr/bin/python3 -u /root/caller.py
+ExecStart=/usr/bin/python3 /root/caller.py
 StandardOutput=append:/root/calls
 """
 CALLS = """
-import socket, time
+import os, socket, time
 while True:
     for address in ("10.10.2.1", "10.10.3.1"):
         try:
@@ -50,7 +50,8 @@ while True:
                 outcome = server.recv(15).decode()
         except OSError as problem:
             outcome = type(problem).__name__
-        print(time.monotonic(), address, outcome)
+        # A line is written at once, or not at all where the service is stopped.
+        os.write(1, f"{time.monotonic()} {address} {outcome}\\n".encode())
     time.sleep(.01)
 """
 
@@ -96,8 +97,10 @@ class Files(unittest.TestCase):
         self.assertEqual((result.returncode, result.stdout), (0, ""), result.stderr)
 
     def test_the_same_files_make_the_same_package(self):
+        date = max(member.mtime for member in self.members())
         with tempfile.TemporaryDirectory() as output:
-            make("deb", f"DEB_OUTPUT={output}", umask=0o077, env={**os.environ, "TZ": "Asia/Tokyo", "LC_ALL": "C"})
+            make("deb", f"DEB_OUTPUT={output}", f"SOURCE_DATE_EPOCH={date}", umask=0o077,
+                 env={**os.environ, "TZ": "Asia/Tokyo", "LC_ALL": "C"})
             again = Path(output) / package().name
             self.assertEqual(again.read_bytes(), package().read_bytes())
             self.assertEqual(os.listdir(output), [again.name])
