@@ -10,11 +10,7 @@ extension KernelSuite {
     @Suite(.serialized) struct EpochTests {
         @Test func `what a program knows of its environment ends with the policy`() throws {
             let world = try KernelWorld()
-            let cgroup = try world.makeCgroup()
-            let instance = try world.open()
-            try world.publish(by: instance)
-            let application = world.application(in: cgroup)
-            try world.attach(application, cgroup, by: instance)
+            let (cgroup, instance, application) = try world.makeApplication()
             var fewer = KernelWorld.policy, silent = KernelWorld.policy, none = KernelWorld.policy
             fewer.environments[0].addresses = [prefix("10.213.2.0/29")]
             silent.environments[0].protocols = [.tcp]
@@ -32,11 +28,7 @@ extension KernelSuite {
 
         @Test func `an application in another environment knows nothing of the first`() throws {
             let world = try KernelWorld()
-            let cgroup = try world.makeCgroup()
-            let instance = try world.open()
-            try world.publish(by: instance)
-            let application = world.application(in: cgroup)
-            try world.attach(application, cgroup, by: instance)
+            let (cgroup, instance, application) = try world.makeApplication()
             #expect(try world.run(in: cgroup, Self.inside) == "\(EADDRNOTAVAIL)")
             try instance.update(
                 world.application(in: cgroup, environment: "payments", id: 1, address: "10.213.3.1", egress: true))
@@ -46,11 +38,7 @@ extension KernelSuite {
 
         @Test func `an application that is not open knows nothing`() throws {
             let world = try KernelWorld()
-            let cgroup = try world.makeCgroup()
-            let instance = try world.open()
-            try world.publish(by: instance)
-            let application = world.application(in: cgroup)
-            try world.attach(application, cgroup, by: instance)
+            let (cgroup, instance, application) = try world.makeApplication()
             #expect(try world.run(in: cgroup, KernelWorld.create) == "made")
             try instance.detach(application)
             try instance.attach(application, cgroup: cgroup.descriptor)
@@ -60,20 +48,20 @@ extension KernelSuite {
 
         @Test func `while a policy is published programs look everything up, and keep nothing`() throws {
             let world = try KernelWorld()
-            let cgroup = try world.makeCgroup()
-            let application = world.application(in: cgroup)
-            do {
-                let instance = try world.open()
-                try world.publish(by: instance)
-                try world.attach(application, cgroup, by: instance)
-                try instance.endEpoch()
-                #expect(try world.run(in: cgroup, KernelWorld.create) == "made")
-                #expect(try Self.knownEpoch(of: application, by: instance) == 0)
-            }
-            // The command that ended it was killed; the next one begins it anew.
+            let (cgroup, application) = try Self.killedWhilePublishing(in: world)
+            // The next command begins it anew.
             let instance = try world.open(create: false)
             #expect(try world.run(in: cgroup, KernelWorld.create) == "made")
             #expect(try Self.knownEpoch(of: application, by: instance) == 1)
+        }
+
+        /// What a command leaves that was killed before the next epoch began. Its lock goes with it.
+        private static func killedWhilePublishing(in world: KernelWorld) throws -> (OpenCgroup, AttachedApplication) {
+            let (cgroup, instance, application) = try world.makeApplication()
+            try instance.endEpoch()
+            #expect(try world.run(in: cgroup, KernelWorld.create) == "made")
+            #expect(try knownEpoch(of: application, by: instance) == 0)
+            return (cgroup, application)
         }
 
         /// Says how a datagram socket's connect to a member of the environment "shop" ends.

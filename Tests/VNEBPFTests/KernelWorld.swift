@@ -165,6 +165,15 @@ final class KernelWorld {
         try instance.open(application)
     }
 
+    /// An attached and open application under the usual policy.
+    func makeApplication() throws -> (OpenCgroup, Instance, AttachedApplication) {
+        let (cgroup, instance) = (try makeCgroup(), try open())
+        try publish(by: instance)
+        let application = application(in: cgroup)
+        try attach(application, cgroup, by: instance)
+        return (cgroup, instance, application)
+    }
+
     // MARK: - What programs try
 
     /// Says how a TCP connect to an address that another environment has ends.
