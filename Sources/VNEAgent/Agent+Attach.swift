@@ -10,7 +10,7 @@ extension Agent {
         let cgroup = try asking { try host.openCgroup(request.cgroup) }
         defer { host.close(cgroup) }
         let name = request.name ?? Name.suggested(for: cgroup.path)
-        return try attach(request, named: name, cgroup: cgroup, ground: ground)
+        return announced(try attach(request, named: name, cgroup: cgroup, ground: ground))
     }
 
     /// Attaches an application that the published policy names, as `apply` does when its cgroup is there.
@@ -27,7 +27,14 @@ extension Agent {
                 .notFound, "the policy gives no cgroup to the application “\(name)”",
                 hint: "name the cgroup: vne-agent attach CGROUP \(application.environment) --name \(name)")
         }
-        return try attach(application, of: policy, cgroup: path, clean: clean, ground: ground)
+        return announced(try attach(application, of: policy, cgroup: path, clean: clean, ground: ground))
+    }
+
+    /// An attachment that the link was told of.
+    func announced(_ report: AttachReport) -> AttachReport {
+        var report = report
+        announce(Set(report.application.addresses.all), warnings: &report.warnings)
+        return report
     }
 
     func attach(
@@ -68,21 +75,27 @@ extension Agent {
         var warnings = ground.warnings
         // All of them can be closed, or it would have been refused.
         let carried = request.clean == .close ? foreign : []
-        let closed = try make(&application, cgroup: cgroup, closing: carried.compactMap(\.socket), warnings: &warnings)
+        let closed = try make(
+            &application, cgroup: cgroup, closing: carried.compactMap(\.socket), knownFree: ground.free,
+            warnings: &warnings)
         return AttachReport(
             application: application, foreignSockets: carried.isEmpty ? foreign : [], closedForeignSockets: carried,
             closedSockets: closed, repairs: ground.repairs, warnings: warnings)
     }
 
     /// Attaches, step by step, and undoes what was done if a step fails.
+    ///
+    /// An application of the policy whose address is another host's is left as it is then, denied everything: the next
+    /// command, or the daemon, opens it once that host has let go.
     private func make(
         _ application: inout AttachedApplication, cgroup: OpenCgroup, closing carried: [ObservedSocket],
-        warnings: inout [String]
+        knownFree: Set<IPAddress>, warnings: inout [String]
     ) throws(AgentError) -> Int {
         // What is to be undone even if the call fails that does it: half of it may be done.
         var owed: Set<AddressFamily> = []
         do {
             try asking { try dataplane.attach(application, cgroup: cgroup.descriptor) }
+            try claim(application.addresses, for: application.name, knownFree: knownFree)
             for address in application.addresses.all {
                 owed.insert(address.family)
                 if try !addAddress(address) { owed.remove(address.family) }
@@ -97,6 +110,7 @@ extension Agent {
             return closed
         } catch {
             application.ownsAddresses = owed
+            if error.mayPass, application.fromPolicy { throw error }
             throw undo(application, after: error)
         }
     }
@@ -116,7 +130,8 @@ extension Agent {
     /// Opens a closed application at another environment, addresses or hostname, or where it is. It was denied everything
     /// until here, so that it never has the old place's rights together with the new one's.
     func move(
-        _ closed: AttachedApplication, to place: AttachedApplication, warnings: inout [String]
+        _ closed: AttachedApplication, to place: AttachedApplication, knownFree: Set<IPAddress> = [],
+        warnings: inout [String]
     ) throws(AgentError) -> AttachedApplication {
         var target = place
         target.state = .attaching
@@ -126,6 +141,7 @@ extension Agent {
             if target.addresses[family] != nil { target.ownsAddresses.insert(family) }
         }
         if target != closed { try asking { try dataplane.update(target) } }
+        try claim(target.addresses, for: target.name, knownFree: knownFree)
         for address in target.addresses.all { _ = try addAddress(address) }
         _ = try addLoopback(of: target)
         _ = try closeOlderSockets(of: target, warnings: &warnings)

@@ -59,9 +59,10 @@ extension Agent {
                 cgroup: path, environment: request.environment, addresses: request.addresses,
                 hostname: request.hostname,
                 name: name)
-            let report = try self.attach(
-                attach, named: name, cgroup: cgroup, ground: ground, launcher: request.launcher,
-                confined: request.confined)
+            let report = announced(
+                try self.attach(
+                    attach, named: name, cgroup: cgroup, ground: ground, launcher: request.launcher,
+                    confined: request.confined))
             return PreparedExec(report: report, cgroup: cgroup)
         } catch {
             host.close(cgroup)
