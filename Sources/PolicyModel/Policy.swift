@@ -214,6 +214,11 @@ public struct Application: Hashable, Sendable {
     /// The line of the file that names it.
     public var line: Int
 
+    /// Its hostname, or one that is made from an address that was chosen for it.
+    public func hostname(at chosen: ApplicationAddresses?) -> String? {
+        hostname ?? (addresses == nil ? chosen?.hostname : nil)
+    }
+
     /// An application from its parts.
     public init(
         name: String, environment: String, addresses: ApplicationAddresses?, hostname: String? = nil,

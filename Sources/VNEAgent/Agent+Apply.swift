@@ -80,6 +80,7 @@ extension Agent {
         try cut(policy: desired, previous: current, view: view, report: &report)
         // What was attached before is on the interface of before.
         if let current, current.interface != desired.interface { report.repairs += try settle().repairs }
+        tellNames(warnings: &report.warnings)
         return report
     }
 
@@ -182,7 +183,15 @@ extension Agent {
         let fixed = plan.changes.flatMap { change -> [IPAddress] in
             if case .attach(let application) = change { application.addresses?.all ?? [] } else { [] }
         }
-        let free = (try? self.free(Set(fixed))) ?? []
+        let chosen = plan.changes.compactMap { change -> Application? in
+            if case .attach(let application) = change, application.addresses == nil { application } else { nil }
+        }
+        // Whatever is not known to be free is asked for by the attachment itself.
+        var free: Set<IPAddress> = []
+        if let carrier = try? carrier(), !carrier.isEmpty, let now = try? ground ?? observe() {
+            let likely = (try? likelyAddresses(of: chosen, in: policy, ground: now)) ?? []
+            free = (try? self.free(likely.union(fixed))) ?? []
+        }
         defer { announce(Set(report.attached.flatMap(\.application.addresses.all)), warnings: &report.warnings) }
         for case .attach(let application) in plan.changes {
             guard let cgroup = application.cgroup else { continue }

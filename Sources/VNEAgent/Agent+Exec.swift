@@ -59,7 +59,7 @@ extension Agent {
                 cgroup: path, environment: request.environment, addresses: request.addresses,
                 hostname: request.hostname,
                 name: name)
-            let report = announced(
+            let report = introduced(
                 try self.attach(
                     attach, named: name, cgroup: cgroup, ground: ground, launcher: request.launcher,
                     confined: request.confined))
@@ -90,7 +90,9 @@ extension Agent {
         if let current = try asking({ try dataplane.application(cgroupID: application.cgroupID) }) {
             try takeAway(current)
         }
-        return []
+        var warnings: [String] = []
+        if application.hostname != nil { tellNames(warnings: &warnings) }
+        return warnings
     }
 
     /// The cgroup that this instance's `exec` cgroups are made in.

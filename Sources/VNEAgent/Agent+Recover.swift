@@ -56,6 +56,7 @@ extension Agent {
         if !ground.repairs.isEmpty {
             try lookAgain(&ground)
             announce(ground.arrived, warnings: &ground.warnings)
+            tellNames(warnings: &ground.warnings)
         }
         return ground
     }
@@ -210,5 +211,8 @@ extension Agent {
             _ = removeExecCgroup(application.cgroupPath)
         }
         try asking { try dataplane.detach(application) }
+        // Where this cannot be kept, whoever has an address chosen is told.
+        var warnings: [String] = []
+        remember(application.addresses, of: application.name, warnings: &warnings)
     }
 }

@@ -53,6 +53,16 @@ public protocol Host {
     /// - Parameter block: below ``loopbackBlocks``.
     func privateLoopback(block: UInt32) -> PrivateLoopback
 
+    /// Has the hosts file name these hosts as this instance's, and no others.
+    /// - Returns: those of the names that other lines of it give to somebody, too.
+    func name(_ hosts: [NamedHost]) throws -> Set<String>
+
+    /// The text that ``keepLeases(_:)`` kept; nil if there is none.
+    func keptLeases() throws -> String?
+
+    /// Keeps a text over reboots; nil removes it.
+    func keepLeases(_ text: String?) throws
+
     /// Adds the /128 of a private loopback to the instance's interface; 127.0.0.0/8 is local everywhere. False if it was
     /// there already, and on a host without IPv6, where nobody can ask for it.
     func addLoopback(_ loopback: PrivateLoopback) throws -> Bool

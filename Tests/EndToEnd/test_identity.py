@@ -2,12 +2,14 @@
 
 import json
 import os
+import shutil
 import sys
 import time
 import unittest
+from pathlib import Path
 
 from daemon import Daemon, addresses, eventually
-from world import ASK_TCP, PREFIX, PYTHON_PRELUDE, SLOWNESS, Host, run, sweep_once
+from world import ASK_TCP, PREFIX, PYTHON_PRELUDE, SLOWNESS, Host, kill_cgroup, run, sweep_once
 
 POLICY = """
 addressSpace: [10.10.0.0/16, "fd00:10:10::/48"]
@@ -269,6 +271,123 @@ class Moving(OnALink):
             daemon.wait_until_attached("web")
             time.sleep(0.5)
             self.assert_taken_over(clients, observer)
+
+
+FOREIGN = "127.0.0.1 localhost\n192.0.2.7 other.example\n"
+# Runs a command where a file is /etc/hosts, as a mount of its own: the machine's own one is not touched.
+AS_ETC_HOSTS = ["unshare", "--mount", "--propagation", "private", "sh", "-c", 'mount --bind "$0" /etc/hosts && exec "$@"']
+
+
+class Named(unittest.TestCase):
+    """A host with a hosts file of its own."""
+
+    policy = """
+addressSpace: [10.10.0.0/16, "fd00:10:10::/48"]
+environments:
+  shop: {addresses: [10.10.2.0/24, "fd00:10:10:2::/64"]}
+"""
+
+    def setUp(self):
+        self.host = Host("named", remote=False)
+        self.host.hosts = self.host.directory / "hosts"
+        self.host.__enter__()
+        self.addCleanup(self.host.__exit__)
+        self.host.hosts.write_text(FOREIGN)
+        self.host.apply(self.policy)
+
+    def resolve(self, application, name):
+        """The addresses that a program gets for a name."""
+        found = self.host.run(application, *AS_ETC_HOSTS, self.host.hosts, "getent", "ahosts", name)
+        return {line.split()[0] for line in found.stdout.splitlines()}
+
+
+class Hostnames(Named):
+    def test_they_resolve_for_members_and_for_everybody_else_until_the_application_goes(self):
+        self.host.attach("web", "shop", BOTH, "--hostname", "web.shop")
+        self.host.attach("db", "shop", "10.10.2.2")
+        for who in ("web", "db", None):
+            self.assertEqual(self.resolve(who, "web.shop"), {IPV4, IPV6})
+            self.assertEqual(self.resolve(who, "other.example"), {"192.0.2.7"})
+        self.host.agent("detach", "web")
+        self.assertEqual(self.resolve("db", "web.shop"), set())
+        self.assertEqual(self.host.hosts.read_text(), FOREIGN)
+
+    def test_a_hosts_file_that_is_a_mount_is_written(self):
+        self.host.make("web")
+        command = self.host.agent_command("attach", f"{self.host.cgroup.name}/web", "shop", "--address", IPV4,
+                                          "--hostname", "web.shop", "--hosts", "/etc/hosts")
+        self.host.run(None, *AS_ETC_HOSTS, self.host.hosts, *command, check=True)
+        self.assertEqual(self.resolve(None, "web.shop"), {IPV4})
+
+    def test_what_exec_starts_has_its_name_for_as_long_as_it_runs(self):
+        said = self.host.agent("exec", "--vne", "shop", "--hostname", "job.shop", "--", "sh", "-c",
+                               f"hostname; grep job.shop {self.host.hosts}").stdout.split()
+        self.assertEqual(said[0], "job.shop")
+        self.assertIn("job.shop", said[1:])
+        self.assertEqual(self.host.hosts.read_text(), FOREIGN)
+
+    def test_a_policy_may_leave_them_out_and_unloading_takes_them_away(self):
+        self.host.attach("web", "shop", IPV4, "--hostname", "web.shop")
+        self.host.apply(self.policy + "resolveHostnames: false\n")
+        self.assertEqual(self.host.hosts.read_text(), FOREIGN)
+        self.host.apply(self.policy)
+        self.assertEqual(self.resolve(None, "web.shop"), {IPV4})
+        self.host.agent("unload")
+        self.assertEqual(self.host.hosts.read_text(), FOREIGN)
+
+    def test_a_hosts_file_that_is_not_there_is_only_warned_of(self):
+        self.host.hosts.unlink()
+        told = self.host.attach("web", "shop", IPV4, "--hostname", "web.shop").stderr
+        self.assertIn("hostnames", told)
+        self.assertEqual(self.host.applications()["web"]["state"], "attached")
+
+    def test_the_daemon_keeps_them(self):
+        text = self.policy + ("applications: {web: {environment: shop, address: %s, hostname: web.shop, cgroup: %s/web}}\n"
+                              % (IPV4, self.host.cgroup.name))
+        with Daemon(self.host, text) as daemon:
+            self.host.make("web")
+            daemon.wait_until_attached("web")
+            eventually(lambda: self.resolve(None, "web.shop") == {IPV4}, daemon.log.read_text)
+            (self.host.cgroup / "web").rmdir()
+            eventually(lambda: self.host.hosts.read_text() == FOREIGN, daemon.log.read_text)
+
+
+class ChosenAddresses(Named):
+    def named(self, *names):
+        return self.policy + "applications:\n" + "".join(
+            f"  {name}: {{environment: shop, address: auto, cgroup: {self.host.cgroup.name}/{name}}}\n" for name in names)
+
+    def chosen(self):
+        return {name: (found["addresses"], found["hostname"]) for name, found in self.host.applications().items()}
+
+    def test_they_stay_over_a_reboot_and_make_hostnames(self):
+        for name in ("a", "b", "c"):
+            self.host.make(name)
+        self.host.apply(self.named("a", "b", "c"))
+        before = self.chosen()
+        self.assertEqual(before["b"], (["10.10.2.2", "fd00:10:10:2::2"], "10-10-2-2"))
+        self.assertEqual(self.resolve(None, "10-10-2-2"), {"10.10.2.2", "fd00:10:10:2::2"})
+        # What a reboot takes: cgroups, pins, interfaces.
+        kill_cgroup(self.host.cgroup)
+        shutil.rmtree(f"/sys/fs/bpf/{self.host.instance}")
+        run("ip", "netns", "delete", self.host.name)
+        self.host.__enter__()
+        for name in ("c", "b", "d"):
+            self.host.make(name)
+        self.host.apply(self.named("d", "c", "b"))
+        after = self.chosen()
+        self.assertEqual({name: after[name] for name in "bc"}, {name: before[name] for name in "bc"})
+        # The one that was given up is not given out again as long as there are others.
+        self.assertEqual(after["d"][0], ["10.10.2.4", "fd00:10:10:2::4"])
+
+    def test_one_that_was_given_up_is_not_given_out_again_soon(self):
+        for number in range(1, 4):
+            self.host.agent("exec", "--vne", "shop", "--name", f"job{number}", "--", "true")
+            self.host.agent("exec", "--vne", "shop", "--name", "again", "--", "true")
+        leases = Path(f"/var/lib/vne/{self.host.instance}.leases").read_text()
+        self.assertEqual(len(set(line.split()[1] for line in leases.splitlines())), 4, leases)
+        self.host.agent("unload")
+        self.assertFalse(Path(f"/var/lib/vne/{self.host.instance}.leases").exists())
 
 
 if __name__ == "__main__":

@@ -96,6 +96,17 @@ struct FakeHost: Host {
         try world.step("announce") { world.announced.append(contentsOf: addresses.sorted()) }
     }
 
+    func name(_ hosts: [NamedHost]) throws -> Set<String> {
+        try world.step("name") {
+            world.named = Dictionary(uniqueKeysWithValues: hosts.map { ($0.name, $0.addresses) })
+            return Set(hosts.map(\.name)).intersection(world.foreignNames)
+        }
+    }
+
+    func keptLeases() throws -> String? { try world.step("keptLeases") { world.leases } }
+
+    func keepLeases(_ text: String?) throws { try world.step("keepLeases") { world.leases = text } }
+
     static let loopbackBlocks: UInt32 = 4
 
     func privateLoopback(block: UInt32) -> PrivateLoopback {

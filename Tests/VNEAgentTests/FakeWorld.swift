@@ -82,6 +82,11 @@ final class FakeWorld {
     var applicationAddresses: Set<IPAddress> = []
     /// On which interfaces they are; nil is the instance's own.
     var carriers: [IPAddress: Set<String?>] = [:]
+    /// What the hosts file says of this instance, and which names other lines of it have.
+    var named: [String: ApplicationAddresses] = [:]
+    var foreignNames: Set<String> = []
+    /// What is kept over reboots.
+    var leases: String?
     /// Addresses that other hosts on the link have, and what these are called.
     var onLink: [IPAddress: String] = [:]
     /// What the link was asked for at once, and told of.
