@@ -269,6 +269,15 @@ func addresses(_ texts: String...) -> ApplicationAddresses {
         for name in ["", "env-", "env-1000", "B", "a.", "zz"] { #expect(try image.environment(named: name) == nil) }
     }
 
+    @Test func `how applications are known to others is kept`() throws {
+        #expect(try reader(policy([])).identity == PublishedIdentity())
+        var named = policy([])
+        named.interface = "fifteen-bytes-0"
+        named.resolvesHostnames = false
+        let identity = PublishedIdentity(interface: "fifteen-bytes-0", resolvesHostnames: false)
+        #expect(try reader(named).identity == identity)
+    }
+
     @Test func `the file and its name are kept`() throws {
         var policy = policy([])
         let text = String(repeating: "# ümläut und mehr\n", count: 500)
