@@ -58,6 +58,9 @@ struct ExplainCommand: ParsableCommand {
         commandName: "explain",
         abstract: "Say what becomes of a flow, by which rule, and where in the kernel.",
         discussion: """
+            Each end that decides has a line: the hook, in the words of status and of the kernel, the verdict, the \
+            reason, and the line of the policy file. UDP is explained for a socket that is not connected; one that is \
+            comes by the hook of connect, which decides alike.
             The port is the one that the flow is opened to, whoever begins; without one, every port is asked for. The \
             exit status is 0 if the flow is allowed (whatever the port) and 7 if it is denied. A name stands for an \
             address of a family that both have. Examples:
