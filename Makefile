@@ -145,8 +145,10 @@ install-files:
 	install -m 644 -t $(SHARE)/doc/vne README.md CHANGELOG.md docs/*.md
 	install -D -m 644 packaging/etc-README $(DESTDIR)$(SYSCONFDIR)/vne/README
 	install -D -m 644 packaging/systemd/vne-agent.service $(DESTDIR)$(SYSTEMD_UNITS)/vne-agent.service
-	install -D -m 644 packaging/systemd/join.conf $(SHARE)/vne/join.conf
-	sed -i 's|/usr/bin/|$(PREFIX)/bin/|' $(DESTDIR)$(SYSTEMD_UNITS)/vne-agent.service $(SHARE)/vne/join.conf
+	install -D -m 644 -t $(SHARE)/vne packaging/systemd/join.conf packaging/systemd/metrics.conf
+	install -D -m 644 -t $(SHARE)/vne/grafana packaging/grafana/vne.json
+	sed -i 's|/usr/bin/|$(PREFIX)/bin/|' $(DESTDIR)$(SYSTEMD_UNITS)/vne-agent.service $(SHARE)/vne/join.conf \
+		$(SHARE)/vne/metrics.conf
 	sed -i 's|/usr/share/|$(PREFIX)/share/|' $(DESTDIR)$(SYSTEMD_UNITS)/vne-agent.service $(DESTDIR)$(SYSCONFDIR)/vne/README
 	SOURCE_DATE_EPOCH=$(SOURCE_DATE_EPOCH) packaging/man/make bin/vne-agent $(SHARE)/man
 	install -d $(SHARE)/bash-completion/completions $(SHARE)/$(ZSH_FUNCTIONS) $(SHARE)/fish/vendor_completions.d
