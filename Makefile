@@ -42,7 +42,7 @@ FUZZ_BUILD  := .build/fuzz
 BUILD_PACKAGES := libbpf-dev libelf-dev zlib1g-dev libyaml-dev linux-libc-dev bpftool pkg-config python3
 TEST_PACKAGES  := $(BUILD_PACKAGES) nginx-light redis-server redis-tools curl netcat-openbsd strace iproute2 clang-format-14 \
 	libpython3.11-testsuite bind9-dnsutils dnsmasq-base iputils-ping openssh-server openssh-client caddy nftables \
-	systemd systemd-container mmdebstrap lintian man-db mandoc zsh fish
+	systemd systemd-container mmdebstrap python3-jsonschema lintian man-db mandoc zsh fish
 KERNELS_PACKAGES := qemu-system-x86 mmdebstrap cpio kmod
 DEMO_PACKAGES  := $(BUILD_PACKAGES) nginx-light redis-server redis-tools curl iproute2
 
@@ -147,6 +147,7 @@ install-files:
 	install -D -m 644 packaging/systemd/vne-agent.service $(DESTDIR)$(SYSTEMD_UNITS)/vne-agent.service
 	install -D -m 644 -t $(SHARE)/vne packaging/systemd/join.conf packaging/systemd/metrics.conf
 	install -D -m 644 -t $(SHARE)/vne/grafana packaging/grafana/vne.json
+	install -D -m 644 -t $(SHARE)/vne/schemas docs/schemas/*.json
 	sed -i 's|/usr/bin/|$(PREFIX)/bin/|' $(DESTDIR)$(SYSTEMD_UNITS)/vne-agent.service $(SHARE)/vne/join.conf \
 		$(SHARE)/vne/metrics.conf
 	sed -i 's|/usr/share/|$(PREFIX)/share/|' $(DESTDIR)$(SYSTEMD_UNITS)/vne-agent.service $(DESTDIR)$(SYSCONFDIR)/vne/README
