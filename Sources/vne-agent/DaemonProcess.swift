@@ -53,7 +53,9 @@ final class DaemonProcess: DaemonSurroundings {
     }
 
     func wait(until time: Duration) throws -> Set<DaemonEvent> {
-        Set(
+        // What a look at everything took is of no use until the next one.
+        OwnMemory.giveBack()
+        return Set(
             try events.wait(until: time).map { event in
                 switch event {
                 case .file: .policyFile
