@@ -155,7 +155,7 @@ class Endurance(unittest.TestCase):
             waited = max(waited, clock)
             for call, found in report["calls"].items():
                 outcomes, longest = found["outcomes"], found["longest"]
-                gap = "" if call[0] == "!" else f", longest gap {longest:.3f} s"
+                gap = "" if call[0] == "!" else f", longest gap {longest:.3f} s ({found['about']})"
                 rows.append(f"  {name:5} {call:28} {outcomes}{gap}")
                 if call[0] == "!":
                     if set(outcomes) != {"PermissionError"}:
@@ -164,7 +164,8 @@ class Endurance(unittest.TestCase):
                     problems.append(f"{name} {call}: not answered for {longest:.3f} s")
             if strangers := set(report["visitors"]) - VISITORS[name]:
                 problems.append(f"{name} was reached by {strangers}")
-        print(*rows, f"  a thread of the load waited {waited:.3f} s for its turn at most", sep="\n", flush=True)
+        counts = [f"  {name} {hook} {reason}: {count}" for (name, hook, reason), count in sorted(self.counters.items())]
+        print(*rows, *counts, f"  a thread of the load waited {waited:.3f} s for its turn at most", sep="\n", flush=True)
         self.assertEqual(problems, [])
 
 

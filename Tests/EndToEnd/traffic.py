@@ -32,7 +32,8 @@ class Call:
         self.kind, address, port = text.lstrip("!").split(":")
         self.peer = (address, int(port))
         self.outcomes = collections.Counter()
-        self.longest = 0.0
+        # The longest time without an answer, and what it was made of: turns, the longest of them, the longest pause.
+        self.longest, self.about = 0.0, ""
         self.socket = None
 
     def repeat(self):
@@ -40,15 +41,20 @@ class Call:
         while not self.denied and self.once() != "answered":
             time.sleep(PAUSE)
         self.outcomes.clear()
-        last = time.monotonic()
+        last = ended = time.monotonic()
+        turns, turn, pause = 0, 0.0, 0.0
         while True:
+            begun = time.monotonic()
             outcome = self.once()
             self.outcomes[outcome] += 1
             now = time.monotonic()
+            turns, turn, pause = turns + 1, max(turn, now - begun), max(pause, begun - ended)
+            ended = now
+            if not self.denied and now - last > self.longest:
+                self.longest = now - last
+                self.about = f"{turns} turns, the longest {turn:.3f} s, the longest pause {pause:.3f} s"
             if outcome == "answered":
-                self.longest, last = max(self.longest, now - last), now
-            elif not self.denied:
-                self.longest = max(self.longest, now - last)
+                last, turns, turn, pause = now, 0, 0.0, 0.0
             time.sleep(PAUSE)
 
     def once(self):
@@ -124,7 +130,8 @@ def main(report, *texts):
     while True:
         ended = stopped.wait(0.5)
         with open(f"{report}.new", "w") as file:
-            told = {call.text: {"outcomes": dict(call.outcomes), "longest": call.longest} for call in calls}
+            told = {call.text: {"outcomes": dict(call.outcomes), "longest": call.longest, "about": call.about}
+                    for call in calls}
             json.dump({"visitors": dict(visitors), "calls": told}, file)
         os.rename(f"{report}.new", report)
         if ended:

@@ -179,7 +179,7 @@ class StockDebian(unittest.TestCase):
         self.assertEqual(self.guest.run("systemctl", "is-active", "vne-agent").stdout.strip(), "active")
         self.wait_for_calls()
         self.say("restarted, killed and reloaded the agent three times each under restarts of a service")
-        self.assert_calls_fared_as_they_should("while the agent came and went", starts=STARTS + 2)
+        self.assert_calls_fared_as_they_should("while the agent came and went", starts=STARTS + 1)
         self.assert_matrix()
 
     def remove(self, before):
