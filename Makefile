@@ -161,7 +161,7 @@ install-files:
 	install -m 644 -t $(SHARE)/doc/vne README.md CHANGELOG.md docs/*.md
 	install -D -m 644 packaging/etc-README $(DESTDIR)$(SYSCONFDIR)/vne/README
 	install -D -m 644 packaging/systemd/vne-agent.service $(DESTDIR)$(SYSTEMD_UNITS)/vne-agent.service
-	install -D -m 644 -t $(SHARE)/vne packaging/systemd/join.conf packaging/systemd/metrics.conf
+	install -D -m 644 -t $(SHARE)/vne packaging/systemd/join.conf packaging/systemd/link.conf packaging/systemd/metrics.conf
 	install -D -m 644 -t $(SHARE)/vne/grafana packaging/grafana/vne.json
 	install -D -m 644 -t $(SHARE)/vne/schemas docs/schemas/*.json
 	sed -i 's|/usr/bin/|$(PREFIX)/bin/|' $(DESTDIR)$(SYSTEMD_UNITS)/vne-agent.service $(SHARE)/vne/join.conf \
