@@ -12,6 +12,7 @@ import time
 import unittest
 from pathlib import Path
 
+from builds import another_package, package
 from machine import Machine
 from world import AGENT, PROJECT, run
 
@@ -54,14 +55,6 @@ while True:
         os.write(1, f"{time.monotonic()} {address} {outcome}\\n".encode())
     time.sleep(.01)
 """
-
-
-def package():
-    """The package that `make deb` made."""
-    made = list((PROJECT / "bin").glob("vne_*.deb"))
-    if len(made) != 1:
-        raise AssertionError(f"bin/ has {len(made)} packages: run make deb")
-    return made[0]
 
 
 def make(*arguments, **options):
@@ -196,14 +189,8 @@ class Life(unittest.TestCase):
         """The package as an older version made it, with a document that is gone since."""
         directory = tempfile.TemporaryDirectory()
         self.addCleanup(directory.cleanup)
-        root = Path(directory.name) / "root"
-        run("dpkg-deb", "--raw-extract", package(), root)
-        control = root / "DEBIAN/control"
-        control.write_text(re.sub(r"^Version: .*$", "Version: 0.0.1-1", control.read_text(), flags=re.MULTILINE))
-        (root / "usr/share/doc/vne/OLD.md").write_text("old\n")
-        older = Path(directory.name) / "vne_0.0.1-1.deb"
-        run("dpkg-deb", "--root-owner-group", "--build", root, older)
-        return older
+        return another_package(directory.name, "0.0.1-1",
+                               lambda root: (root / "usr/share/doc/vne/OLD.md").write_text("old\n"))
 
     def state(self, unit="vne-agent"):
         return self.machine.run("systemctl", "is-active", unit, check=False).stdout.strip()
@@ -252,6 +239,18 @@ class Life(unittest.TestCase):
         self.machine.run("vne-agent", "check", "/usr/share/doc/vne/examples/example-policy.yaml")
         self.assertIn("/usr/share/man/man5/vne-policy.5.gz", self.machine.run("man", "--where", "vne-policy").stdout)
         self.assertEqual(self.machine.run("dpkg", "--verify", "vne").stdout, "")
+        self.assertEqual(self.machine.run("systemd-analyze", "verify", "vne-agent.service").stderr, "")
+
+    def test_the_drop_in_for_metrics_opens_the_unit_as_far_as_they_need(self):
+        self.install(package())
+        self.machine.write("/etc/vne/policy.yaml", POLICY)
+        self.machine.run("mkdir", "-p", "/etc/systemd/system/vne-agent.service.d")
+        self.machine.run("ln", "-s", "/usr/share/vne/metrics.conf", "/etc/systemd/system/vne-agent.service.d/")
+        self.machine.run("systemctl", "daemon-reload")
+        self.machine.run("systemctl", "restart", "vne-agent")
+        self.assertEqual(self.state(), "active")
+        served = self.machine.run("curl", "-sSf", "http://127.0.0.1:9417/metrics").stdout
+        self.assertEqual(served, self.machine.run("vne-agent", "metrics").stdout)
         self.assertEqual(self.machine.run("systemd-analyze", "verify", "vne-agent.service").stderr, "")
 
     def test_a_service_that_joined_is_inside_from_its_first_instruction_at_each_start(self):
