@@ -60,3 +60,11 @@ public struct DenialReader {
         return verdict.reason == denial.reason ? verdict.line : nil
     }
 }
+
+extension Agent {
+    /// What is shown of denials that are looked at once.
+    public func denialRecords(of denials: [Denial]) throws(AgentError) -> [DenialRecord] {
+        var reader = DenialReader()
+        return try reader.records(of: denials, by: self)
+    }
+}

@@ -68,8 +68,12 @@ public final class TextServer {
         let now = HostEvents.now
         connections.removeAll { connection in
             if connection.response == nil, !read(connection) { return true }
-            if connection.response == nil, let status = Self.judge(connection.request) {
-                connection.response = (status == nil ? content(at: now, text) : Self.response(status ?? ""))[...]
+            if connection.response == nil {
+                switch Self.judge(connection.request) {
+                case .incomplete: break
+                case .wanted: connection.response = content(at: now, text)[...]
+                case .refused(let status): connection.response = Self.response(status)[...]
+                }
             }
             return !write(connection) || connection.end <= now
         }
@@ -88,18 +92,27 @@ public final class TextServer {
 
     // MARK: - HTTP
 
-    /// What a request is answered with: nil while it is not complete, else an error's status, and within nil for the text.
-    private static func judge(_ request: [UInt8]) -> String?? {
+    /// What a request comes to.
+    private enum Judgement {
+        /// More of it has to come.
+        case incomplete
+        /// It asks for the text.
+        case wanted
+        /// It gets this status.
+        case refused(String)
+    }
+
+    private static func judge(_ request: [UInt8]) -> Judgement {
         let text = String(decoding: request, as: UTF8.self)
         guard text.contains("\r\n\r\n") || text.contains("\n\n") else {
-            return request.count < requestLimit ? nil : .some("431 Request Header Fields Too Large")
+            return request.count < requestLimit ? .incomplete : .refused("431 Request Header Fields Too Large")
         }
         let line = text.prefix { !$0.isNewline }.split(separator: " ", omittingEmptySubsequences: false)
         guard line.count == 3, line[2].hasPrefix("HTTP/1."), line[1].hasPrefix("/") else {
-            return .some("400 Bad Request")
+            return .refused("400 Bad Request")
         }
-        guard line[1].prefix(while: { $0 != "?" }) == "/metrics" else { return .some("404 Not Found") }
-        return line[0] == "GET" ? .some(nil) : .some("405 Method Not Allowed")
+        guard line[1].prefix(while: { $0 != "?" }) == "/metrics" else { return .refused("404 Not Found") }
+        return line[0] == "GET" ? .wanted : .refused("405 Method Not Allowed")
     }
 
     private static func response(_ status: String, body: String? = nil) -> [UInt8] {

@@ -132,8 +132,7 @@ struct FlowsCommand: ParsableCommand {
             if output.json { try Console.show(json: flows) } else { Console.show(flows.table) }
             return
         }
-        var reader = DenialReader()
-        let denials = try reader.records(of: session.recentDenials(), by: session.agent)
+        let denials = try session.agent.denialRecords(of: session.recentDenials())
         if output.json { return try Console.show(json: Denied(flows: flows, denials: denials)) }
         if !flows.isEmpty { Console.show(flows.table) }
         denials.forEach { Console.show($0) }
