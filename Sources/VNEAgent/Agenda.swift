@@ -22,6 +22,8 @@ struct Agenda: Hashable {
     /// How long after a failure comes the second try; each later one waits twice as long, until ``slowestRetry``.
     static let firstRetry: Duration = .seconds(1)
     static let slowestRetry: Duration = .seconds(30)
+    /// How often an address that another host has is asked for.
+    static let contention: Duration = .milliseconds(250)
 
     private var reloadDue: Duration?
     private var readDue: Duration?
@@ -101,6 +103,9 @@ struct Agenda: Hashable {
             mendRetry = failed ? min(mendRetry * 2, Self.slowestRetry) : Self.firstRetry
         }
     }
+
+    /// Notes that another host has an address that an application here waits for.
+    mutating func contest(at now: Duration) { look(at: now + Self.contention) }
 
     /// When there is something to do, if nothing is heard until then.
     var wakeUp: Duration {

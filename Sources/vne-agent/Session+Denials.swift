@@ -11,26 +11,45 @@ extension Session {
         return denials
     }
 
-    /// Hands denials over as they happen, until the process ends. The instance's lock is held only to look names up.
+    /// Opens the ring buffer, and lets go of the instance's lock: what follows goes on for long.
+    static func openDenials(_ options: InstanceOptions) throws -> DenialStream {
+        guard let loaded = try Session(options, .show).loaded else { throw notLoaded(options) }
+        return try loaded.denialStream()
+    }
+
+    /// The error of a command that has nothing to look at.
+    static func notLoaded(_ options: InstanceOptions) -> AgentError {
+        AgentError(
+            .notFound, "the instance \(options.instance) is not loaded",
+            hint: "publish a policy: vne-agent apply POLICY.yaml")
+    }
+
+    /// Hands denials over as they happen, until a signal, or the end of whoever reads the output, ends it. The instance's
+    /// lock is held only to look names up.
     static func follow(_ options: InstanceOptions, _ body: ([DenialRecord]) throws -> Void) throws {
-        guard let loaded = try Session(options, .show).loaded else {
-            throw AgentError(
-                .notFound, "the instance \(options.instance) is not loaded",
-                hint: "publish a policy: vne-agent apply POLICY.yaml")
-        }
-        var stream = try loaded.denialStream()
+        let events = try CommandEvents()
+        var stream = try openDenials(options)
+        var reader = DenialReader()
         while true {
-            var denials: [Denial] = []
-            try stream.poll(milliseconds: -1) { denials.append($0) }
-            guard !denials.isEmpty else { continue }
-            try body(try Session(options, .show).agent.denialRecords(of: denials))
+            switch try events.wait(reading: stream.descriptor, until: HostEvents.now + .seconds(5)) {
+            case .stop: return
+            case .resized: break
+            case .time:
+                guard try Session(options, .show).loaded?.denialStreamID() == stream.id else {
+                    throw AgentError(.notFound, "the instance \(options.instance) was unloaded")
+                }
+            case .readable:
+                var denials: [Denial] = []
+                try stream.poll(milliseconds: 0) { denials.append($0) }
+                try body(try reader.records(of: denials, by: try Session(options, .show).agent))
+            }
         }
     }
 
     /// An agent that looks at the host as any user may, and at the kernel where it may.
     static func unprivileged(_ options: InstanceOptions) throws -> Agent {
         if isRoot { return try Session(options, .show).agent }
-        let host = LinuxHost(instance: options.instance, resolvConf: options.resolvConf)
+        let host = options.host
         let unseeing = UnloadedInstance { throw AgentError(.unsupported, "only root may ask the kernel") }
         return Agent(instance: options.instance, dataplane: unseeing, host: host)
     }
@@ -49,9 +68,9 @@ extension Session {
         } catch BPFError.incompatible, BPFError.incomplete {
             // Another build's maps: nothing in them can be trusted, the hooks can be taken away all the same.
             guard try Instance.unload(options.instance) else { return [] }
-            Console.report(
-                repairs: [],
-                warnings: ["its maps could not be read: application addresses may be left on the interface"])
+            let agent = Agent(instance: options.instance, dataplane: UnloadedInstance(), host: options.host)
+            let warning = "its maps could not be read: application addresses may be left on the interface"
+            Console.report(repairs: [], warnings: [warning] + agent.forget())
             return []
         }
         guard let loaded = session.loaded else {
@@ -59,6 +78,7 @@ extension Session {
         }
         let detached = try session.agent.detachAll().map(\.name)
         try loaded.unload()
+        Console.report(repairs: [], warnings: session.agent.forget())
         return detached
     }
 }
