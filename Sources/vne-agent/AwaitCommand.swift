@@ -16,7 +16,8 @@ struct AwaitCommand: ParsableCommand {
     var application: String
 
     @Option(help: ArgumentHelp("How long to wait for the daemon and its answer: 30s, 5m.", valueName: "time"))
-    var timeout = TimeLimit(seconds: 30)
+    // A slow boot is no reason to fail. Shorter than what systemd gives a service to start, so that it is told why.
+    var timeout = TimeLimit(seconds: 80)
 
     @OptionGroup var instance: InstanceOptions
 
