@@ -13,18 +13,23 @@ extension Session {
 
     /// Hands denials over as they happen, until the process ends. The instance's lock is held only to look names up.
     static func follow(_ options: InstanceOptions, _ body: ([DenialRecord]) throws -> Void) throws {
-        guard let loaded = try Session(options, .show).loaded else {
-            throw AgentError(
-                .notFound, "the instance \(options.instance) is not loaded",
-                hint: "publish a policy: vne-agent apply POLICY.yaml")
-        }
-        var stream = try loaded.denialStream()
+        var stream = try openDenials(options)
         while true {
             var denials: [Denial] = []
             try stream.poll(milliseconds: -1) { denials.append($0) }
             guard !denials.isEmpty else { continue }
             try body(try Session(options, .show).agent.denialRecords(of: denials))
         }
+    }
+
+    /// The ring buffer of a loaded instance.
+    static func openDenials(_ options: InstanceOptions) throws -> DenialStream {
+        guard let loaded = try Session(options, .show).loaded else {
+            throw AgentError(
+                .notFound, "the instance \(options.instance) is not loaded",
+                hint: "publish a policy: vne-agent apply POLICY.yaml")
+        }
+        return try loaded.denialStream()
     }
 
     /// An agent that looks at the host as any user may, and at the kernel where it may.

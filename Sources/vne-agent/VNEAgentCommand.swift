@@ -33,7 +33,7 @@ struct VNEAgentCommand: ParsableCommand {
         subcommands: [
             ApplyCommand.self, ConfirmCommand.self, RunCommand.self, AwaitCommand.self, AttachCommand.self,
             DetachCommand.self, ExecCommand.self, StatusCommand.self, ListCommand.self, ExplainCommand.self,
-            FlowsCommand.self,
+            FlowsCommand.self, SuggestCommand.self,
             DumpCommand.self, CheckCommand.self, UnloadCommand.self,
         ])
 
