@@ -10,8 +10,8 @@ extension Suggestions {
                 "# Permits are added to those that an environment has. Every other key takes the place of its present one."
             ]
         }
-        if allowedNow > 0 { lines.append("# \(Self.count(allowedNow)): the policy allows that by now.") }
-        if enforced > 0 { lines.append("# \(Self.count(enforced)): left out, as they were enforced (--enforced).") }
+        if allowedNow > 0 { lines.append("# \(Self.count(allowedNow)) of what the policy allows by now.") }
+        if enforced > 0 { lines.append("# \(Self.count(enforced)) left out, as they were enforced: see --enforced.") }
         lines += notes.map { "# \(Self.comment($0))" }
         if !environments.isEmpty {
             lines.append("environments:")

@@ -130,7 +130,7 @@ import Testing
         let found = suggestions(denial(.connect, with: "10.10.3.1", 5432), denial(.connect, with: "10.10.2.9", 1))
         #expect(found.environments.isEmpty)
         #expect(
-            found.yaml() == "# Nothing to add to the policy.\n# 2 denials: the policy allows that by now.")
+            found.yaml() == "# Nothing to add to the policy.\n# 2 denials of what the policy allows by now.")
     }
 
     @Test func `what was enforced is learnt from only when that is asked for`() {
