@@ -63,6 +63,12 @@ static __always_inline int vne_is_none(struct vne_address address)
 	return !(address.high | address.low);
 }
 
+/* :: and 0.0.0.0. */
+static __always_inline int vne_is_wildcard(struct vne_address address)
+{
+	return vne_is_none(address) || vne_is_same(address, vne_address4(0));
+}
+
 /* ::1, and ::, which a connect takes for it. */
 static __always_inline int vne_is_localhost6(struct vne_address address)
 {
@@ -80,24 +86,23 @@ static __always_inline int vne_is_loopback(struct vne_address address)
 }
 
 /* The application address of the same family; none where it has none. */
-static __always_inline struct vne_address vne_own_address(const struct vne_attachment *application,
-							  struct vne_address like)
+static __always_inline struct vne_address vne_own_address(const struct vne_identity *identity, struct vne_address like)
 {
-	if (vne_is_ipv4(like) && application->address4)
-		return vne_address4(application->address4);
+	if (vne_is_ipv4(like) && identity->address4)
+		return vne_address4(identity->address4);
 	if (vne_is_ipv4(like)) {
 		struct vne_address none = {};
 
 		return none;
 	}
-	return application->address6;
+	return identity->address6;
 }
 
-static __always_inline int vne_is_own_address(const struct vne_attachment *application, struct vne_address address)
+static __always_inline int vne_is_own_address(const struct vne_identity *identity, struct vne_address address)
 {
 	if (vne_is_ipv4(address))
-		return application->address4 && (__u32)address.low == application->address4;
-	return !vne_is_none(address) && vne_is_same(address, application->address6);
+		return identity->address4 && (__u32)address.low == identity->address4;
+	return !vne_is_none(address) && vne_is_same(address, identity->address6);
 }
 
 /* Where 127.0.b.n is in the block: 128 * b + n; 0 where there is no such address. */
@@ -109,47 +114,47 @@ static __always_inline __u32 vne_loopback_offset(__u32 asked)
 }
 
 /* The application's own address for 127.0.b.n, and for 0.0.0.0; 0 where there is none. */
-static __always_inline __u32 vne_own_loopback4(const struct vne_attachment *application, __u32 asked)
+static __always_inline __u32 vne_own_loopback4(const struct vne_identity *identity, __u32 asked)
 {
 	__u32 offset = vne_loopback_offset(asked);
 
-	return offset && application->loopback4 ? application->loopback4 + offset : 0;
+	return offset && identity->loopback4 ? identity->loopback4 + offset : 0;
 }
 
 /* The own loopback address that a call means; none where there is none. */
-static __always_inline struct vne_address vne_own_loopback(const struct vne_attachment *application,
+static __always_inline struct vne_address vne_own_loopback(const struct vne_identity *identity,
 							   struct vne_address asked)
 {
 	struct vne_address none = {};
-	__u32 own;
+	__u32 ipv4;
 
 	if (!vne_is_ipv4(asked))
-		return vne_is_localhost6(asked) ? application->loopback6 : none;
-	own = vne_own_loopback4(application, asked.low);
-	return own ? vne_address4(own) : none;
+		return vne_is_localhost6(asked) ? identity->loopback6 : none;
+	ipv4 = vne_own_loopback4(identity, asked.low);
+	return ipv4 ? vne_address4(ipv4) : none;
 }
 
 /* The way back: 127.0.b.n for an address of the application's own loopback, 0 for any other. */
-static __always_inline __u32 vne_asked_loopback4(const struct vne_attachment *application, __u32 own)
+static __always_inline __u32 vne_asked_loopback4(const struct vne_identity *identity, __u32 address)
 {
-	__u32 offset = own - application->loopback4, number = offset & 127;
+	__u32 offset = address - identity->loopback4, number = offset & 127;
 
-	if (!application->loopback4 || offset > 255 || !number || number == 127)
+	if (!identity->loopback4 || offset > 255 || !number || number == 127)
 		return 0;
 	return 0x7f000000u | offset >> 7 << 8 | number;
 }
 
-static __always_inline int vne_is_own_loopback(const struct vne_attachment *application, struct vne_address address)
+static __always_inline int vne_is_own_loopback(const struct vne_identity *identity, struct vne_address address)
 {
 	if (vne_is_ipv4(address))
-		return !!vne_asked_loopback4(application, address.low);
-	return !vne_is_none(address) && vne_is_same(address, application->loopback6);
+		return !!vne_asked_loopback4(identity, address.low);
+	return !vne_is_none(address) && vne_is_same(address, identity->loopback6);
 }
 
 /* An address that only the application's own sockets have. */
-static __always_inline int vne_is_own(const struct vne_attachment *application, struct vne_address address)
+static __always_inline int vne_is_own(const struct vne_identity *identity, struct vne_address address)
 {
-	return vne_is_own_address(application, address) || vne_is_own_loopback(application, address);
+	return vne_is_own_address(identity, address) || vne_is_own_loopback(identity, address);
 }
 
 #endif

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: (GPL-2.0-only OR BSD-2-Clause) */
 /*
- * A packet that arrives: as an attempt, who vouches for it, and whether it comes from the own environment beyond doubt.
+ * A packet that arrives: as an attempt, and who vouches for it.
  */
 #ifndef VNE_ARRIVAL_BPF_H
 #define VNE_ARRIVAL_BPF_H
@@ -28,13 +28,13 @@ static __always_inline void vne_attempt_fill(struct __sk_buff *skb, const struct
 }
 
 /* Whether the application that has the packet's source just did what the packet follows from: let a SYN in, or sent. */
-static __always_inline int vne_is_vouched_for(const struct vne_attachment *application, const struct vne_packet *packet,
+static __always_inline int vne_is_vouched_for(const struct vne_identity *identity, const struct vne_packet *packet,
 					      const struct vne_attempt *attempt)
 {
 	if (attempt->flags & VNE_ATTEMPT_ACCEPTS)
 		return vne_handshake_is_recent(packet->destination, packet->source,
 					       (__u32)packet->destination_port << 16 | packet->source_port);
-	return packet->protocol == VNE_UDP && !vne_is_own(application, packet->destination) &&
+	return packet->protocol == VNE_UDP && !vne_is_own(identity, packet->destination) &&
 	       vne_handshake_is_recent(packet->source, packet->destination,
 				       (__u32)packet->source_port << 16 | packet->destination_port);
 }
@@ -45,20 +45,6 @@ static __always_inline void vne_vouch_for_answer(const struct vne_packet *packet
 	if (packet->protocol == VNE_TCP && vne_packet_opens(packet) && attempt->interface == VNE_LOOPBACK_INTERFACE)
 		vne_handshake_record(packet->source, packet->destination,
 				     (__u32)packet->source_port << 16 | packet->destination_port);
-}
-
-/*
- * Whether a packet comes from the own environment beyond doubt, by what is known of that without the policy: nobody
- * else could have sent it who would be judged in another way.
- */
-static __always_inline int vne_is_from_inside(const struct vne_attachment *application, const struct vne_packet *packet,
-					      const struct vne_attempt *attempt)
-{
-	const struct vne_own *own = vne_own_known(application);
-
-	return own && vne_arrives_inside(application, own, attempt, packet->destination) &&
-	       (!vne_sender_matters(application, own, attempt, VNE_REASON_OWN_ENVIRONMENT, packet->destination) ||
-		vne_is_vouched_for(application, packet, attempt));
 }
 
 #endif

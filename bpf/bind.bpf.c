@@ -20,11 +20,6 @@ static __always_inline void vne_remember_wildcard(struct bpf_sock_addr *ctx, __u
 		*asked = value;
 }
 
-static __always_inline int vne_is_wildcard(struct vne_address address)
-{
-	return vne_is_none(address) || vne_is_same(address, vne_address4(0));
-}
-
 /* Whether a socket that hears groups is bound to what it asks for; over loopback its wildcard is the application's. */
 static __always_inline int vne_bind_for_groups(struct bpf_sock_addr *ctx, struct vne_judge *judge,
 					       const struct vne_attempt *attempt)
@@ -44,9 +39,10 @@ static __always_inline int vne_bind_for_groups(struct bpf_sock_addr *ctx, struct
 /* Where IPv4 is bound to; 0 where it may not be. Without an IPv4 address a wildcard is loopback only. */
 static __always_inline __u32 vne_bound4(const struct vne_attachment *application, __u32 asked)
 {
-	if (asked == application->address4 || !asked)
-		return application->address4 ? application->address4 : vne_own_loopback4(application, 0);
-	return vne_own_loopback4(application, asked);
+	if (asked == application->identity.address4 || !asked)
+		return application->identity.address4 ? application->identity.address4
+						      : vne_own_loopback4(&application->identity, 0);
+	return vne_own_loopback4(&application->identity, asked);
 }
 
 SEC("cgroup/bind4")
@@ -87,13 +83,14 @@ static __always_inline struct vne_address vne_bound6(struct bpf_sock_addr *ctx,
 		return bound ? vne_address4(bound) : none;
 	}
 	if (vne_is_none(asked)) {
-		if (application->address4 && !vne_is_only6(ctx))
-			return vne_address4(application->address4);
-		return vne_is_none(application->address6) ? application->loopback6 : application->address6;
+		if (application->identity.address4 && !vne_is_only6(ctx))
+			return vne_address4(application->identity.address4);
+		return vne_is_none(application->identity.address6) ? application->identity.loopback6
+								   : application->identity.address6;
 	}
 	if (vne_is_localhost6(asked))
-		return application->loopback6;
-	return vne_is_same(asked, application->address6) ? asked : none;
+		return application->identity.loopback6;
+	return vne_is_same(asked, application->identity.address6) ? asked : none;
 }
 
 SEC("cgroup/bind6")

@@ -17,18 +17,25 @@ static __always_inline __u32 vne_created_protocol(const struct bpf_sock *ctx)
 	return 0;
 }
 
+/* Whether a socket may be made by what is known without a look. */
+static __always_inline int vne_is_made_inside(struct bpf_sock *ctx, const struct vne_counters *here, __u32 protocol)
+{
+	__u32 epoch = vne_knows(here);
+
+	return epoch && here->known.protocols & vne_protocol_bit(protocol) &&
+	       bpf_get_netns_cookie(ctx) == here->known.netns && vne_knows(here) == epoch;
+}
+
 SEC("cgroup/sock_create")
 int vne_create(struct bpf_sock *ctx)
 {
-	const struct vne_attachment *application = vne_attached();
 	struct vne_attempt attempt = { .protocol = ctx->protocol };
-	const struct vne_own *own = vne_own_known(application);
+	struct vne_counters *here = vne_here();
 	struct vne_judge judge;
 	int reason;
 
-	if (own && vne_speaks(own, vne_created_protocol(ctx)) &&
-	    vne_socket_refusal(ctx, application) == VNE_REASON_PERMITTED_USE) {
-		vne_count(VNE_HOOK_CREATE, VNE_REASON_PERMITTED_USE);
+	if (vne_is_made_inside(ctx, here, vne_created_protocol(ctx))) {
+		vne_count(here, VNE_HOOK_CREATE, VNE_REASON_PERMITTED_USE);
 		return 1;
 	}
 	reason = vne_socket_prepare(&judge, ctx);

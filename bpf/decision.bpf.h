@@ -8,7 +8,7 @@
 #define VNE_DECISION_BPF_H
 
 #include "flows.bpf.h"
-#include "own.bpf.h"
+#include "known.bpf.h"
 
 /* The interface that a packet of this host arrives on: the loopback device of every namespace has this index. */
 #define VNE_LOOPBACK_INTERFACE 1
@@ -60,9 +60,9 @@ static __noinline int vne_is_assigned(struct vne_judge *judge, const struct vne_
 /* Whether the environment, as the policy has it now, still holds every address of the application. */
 static __always_inline int vne_holds_application(struct vne_judge *judge)
 {
-	struct vne_address ipv4 = vne_address4(judge->application->address4);
-	struct vne_address ipv6 = judge->application->address6;
-	int has4 = !!judge->application->address4, has6 = !vne_is_none(ipv6);
+	struct vne_address ipv4 = vne_address4(judge->application->identity.address4);
+	struct vne_address ipv6 = judge->application->identity.address6;
+	int has4 = !!judge->application->identity.address4, has6 = !vne_is_none(ipv6);
 
 	if (has4 && !vne_in_own_prefix(&judge->environment->own, ipv4) && !vne_is_assigned(judge, &ipv4))
 		return 0;
@@ -88,8 +88,6 @@ static __noinline int vne_is_group(struct vne_judge *judge, const struct vne_add
 /* Finds policy and environment of the application; 0, which denies, if anything is missing. */
 static __always_inline int vne_judge_prepare(struct vne_judge *judge, struct vne_attachment *application)
 {
-	__u32 epoch = vne_epoch();
-
 	judge->application = application;
 	judge->environment = NULL;
 	if (application->state != VNE_ATTACHMENT_OPEN)
@@ -97,11 +95,7 @@ static __always_inline int vne_judge_prepare(struct vne_judge *judge, struct vne
 	if (!vne_image_current(&judge->image))
 		return 0;
 	judge->environment = vne_image_environment(&judge->image, application->environment);
-	if (!judge->environment || !vne_holds_application(judge))
-		return 0;
-	if (epoch && application->own_epoch != epoch)
-		vne_own_keep(application, &judge->environment->own, epoch);
-	return 1;
+	return judge->environment && vne_holds_application(judge);
 }
 
 static __always_inline struct vne_flow vne_attempt_flow(const struct vne_attempt *attempt)
@@ -139,7 +133,7 @@ static __always_inline int vne_outgoing_other(const struct vne_judge *judge, con
 					      __u32 other)
 {
 	const struct vne_attachment *application = judge->application;
-	struct vne_address own = vne_own_address(application, attempt->remote);
+	struct vne_address own = vne_own_address(&application->identity, attempt->remote);
 
 	if (vne_image_permits_flow(&judge->image, application->environment, other, &attempt->remote, attempt->protocol,
 				   attempt->remote_port))
@@ -184,28 +178,27 @@ static __always_inline int vne_outgoing_loopback(struct vne_judge *judge, const 
 	if (vne_is_shared(judge, attempt))
 		return VNE_REASON_SHARED;
 	if (attempt->flags & VNE_ATTEMPT_TRANSLATED)
-		return vne_is_own_loopback(application, attempt->remote) ? VNE_REASON_OWN_LOOPBACK
-									 : VNE_REASON_LOOPBACK;
-	if (vne_is_none(vne_own_loopback(application, attempt->remote)))
+		return vne_is_own_loopback(&application->identity, attempt->remote) ? VNE_REASON_OWN_LOOPBACK
+										    : VNE_REASON_LOOPBACK;
+	if (vne_is_none(vne_own_loopback(&application->identity, attempt->remote)))
 		return VNE_REASON_LOOPBACK;
 	return attempt->protocol == VNE_ICMP || attempt->flags & VNE_ATTEMPT_LISTENS ? VNE_REASON_OWN_LOOPBACK
 										     : VNE_REASON_LOOPBACK;
 }
 
 /* Whether an attempt is to loopback, by its name or, where that is translated, by what it stands for. */
-static __always_inline int vne_is_to_loopback(const struct vne_attachment *application,
-					      const struct vne_attempt *attempt)
+static __always_inline int vne_is_to_loopback(const struct vne_identity *identity, const struct vne_attempt *attempt)
 {
 	return vne_is_loopback(attempt->remote) ||
-	       (attempt->flags & VNE_ATTEMPT_TRANSLATED && vne_is_own_loopback(application, attempt->remote));
+	       (attempt->flags & VNE_ATTEMPT_TRANSLATED && vne_is_own_loopback(identity, attempt->remote));
 }
 
 /* Whether an attempt is to the own environment, where that needs no look-up. */
-static __always_inline int vne_goes_inside(const struct vne_attachment *application, const struct vne_own *own,
+static __always_inline int vne_goes_inside(const struct vne_identity *identity, const struct vne_own *own,
 					   const struct vne_attempt *attempt)
 {
-	return vne_speaks(own, attempt->protocol) && !vne_is_to_loopback(application, attempt) &&
-	       !vne_is_none(vne_own_address(application, attempt->remote)) && vne_in_own_prefix(own, attempt->remote);
+	return vne_speaks(own, attempt->protocol) && !vne_is_to_loopback(identity, attempt) &&
+	       !vne_is_none(vne_own_address(identity, attempt->remote)) && vne_in_own_prefix(own, attempt->remote);
 }
 
 /* The outgoing decision: a connect, a send, a packet at egress. */
@@ -213,13 +206,13 @@ static __always_inline int vne_decide_outgoing(struct vne_judge *judge, const st
 {
 	__u32 entry;
 
-	if (vne_goes_inside(judge->application, &judge->environment->own, attempt))
+	if (vne_goes_inside(&judge->application->identity, &judge->environment->own, attempt))
 		return VNE_REASON_OWN_ENVIRONMENT;
 	if (!vne_speaks(&judge->environment->own, attempt->protocol))
 		return VNE_REASON_PROTOCOL;
-	if (vne_is_to_loopback(judge->application, attempt))
+	if (vne_is_to_loopback(&judge->application->identity, attempt))
 		return vne_outgoing_loopback(judge, attempt);
-	if (vne_is_none(vne_own_address(judge->application, attempt->remote)))
+	if (vne_is_none(vne_own_address(&judge->application->identity, attempt->remote)))
 		return VNE_REASON_NO_FAMILY;
 	entry = vne_owner_entry(judge, &attempt->remote);
 	switch (vne_entry_kind(entry)) {
@@ -248,11 +241,11 @@ static __always_inline int vne_decide_outgoing(struct vne_judge *judge, const st
 }
 
 /* Whether a packet leaves for the own environment from the application address, where that needs no look-up. */
-static __always_inline int vne_leaves_inside(const struct vne_attachment *application, const struct vne_own *own,
+static __always_inline int vne_leaves_inside(const struct vne_identity *identity, const struct vne_own *own,
 					     const struct vne_attempt *attempt, struct vne_address source)
 {
-	return vne_is_ipv4(source) == vne_is_ipv4(attempt->remote) && vne_is_own_address(application, source) &&
-	       vne_goes_inside(application, own, attempt);
+	return vne_is_ipv4(source) == vne_is_ipv4(attempt->remote) && vne_is_own_address(identity, source) &&
+	       vne_goes_inside(identity, own, attempt);
 }
 
 /*
@@ -264,18 +257,19 @@ static __always_inline int vne_decide_leaving(struct vne_judge *judge, const str
 {
 	const struct vne_attachment *application = judge->application;
 
-	if (vne_leaves_inside(application, &judge->environment->own, attempt, source))
+	if (vne_leaves_inside(&application->identity, &judge->environment->own, attempt, source))
 		return VNE_REASON_OWN_ENVIRONMENT;
 	if (!vne_speaks(&judge->environment->own, attempt->protocol))
 		return VNE_REASON_PROTOCOL;
 	if (vne_is_ipv4(source) != vne_is_ipv4(attempt->remote))
 		return VNE_REASON_SOURCE;
-	if (vne_is_own_loopback(application, source)) {
-		if (vne_is_own(application, attempt->remote))
+	if (vne_is_own_loopback(&application->identity, source)) {
+		if (vne_is_own(&application->identity, attempt->remote))
 			return VNE_REASON_OWN_LOOPBACK;
 		return vne_is_shared(judge, attempt) ? VNE_REASON_SHARED : VNE_REASON_SOURCE;
 	}
-	return vne_is_own_address(application, source) ? vne_decide_outgoing(judge, attempt) : VNE_REASON_SOURCE;
+	return vne_is_own_address(&application->identity, source) ? vne_decide_outgoing(judge, attempt)
+								  : VNE_REASON_SOURCE;
 }
 
 /* From another environment: by a permit, or as the answer to a flow that one let out. */
@@ -283,7 +277,7 @@ static __always_inline int vne_incoming_other(const struct vne_judge *judge, con
 					      __u32 other)
 {
 	const struct vne_attachment *application = judge->application;
-	struct vne_address own = vne_own_address(application, attempt->remote);
+	struct vne_address own = vne_own_address(&application->identity, attempt->remote);
 
 	if (vne_image_permits_flow(&judge->image, other, application->environment, &own, attempt->protocol,
 				   attempt->protocol == VNE_ICMP ? 0 : attempt->local_port))
@@ -323,7 +317,7 @@ static __always_inline int vne_incoming_loopback(struct vne_judge *judge, const 
 		return VNE_REASON_PROTOCOL;
 	if (attempt->interface != VNE_LOOPBACK_INTERFACE)
 		return VNE_REASON_LOOPBACK;
-	if (vne_is_own(judge->application, attempt->remote))
+	if (vne_is_own(&judge->application->identity, attempt->remote))
 		return VNE_REASON_OWN_LOOPBACK;
 	return vne_is_shared_answer(judge, attempt) ? VNE_REASON_SHARED : VNE_REASON_LOOPBACK;
 }
@@ -342,7 +336,7 @@ static __always_inline int vne_decide_incoming(struct vne_judge *judge, const st
 		return VNE_REASON_PROTOCOL;
 	if (this_host && vne_in_own_prefix(&judge->environment->own, attempt->remote))
 		return VNE_REASON_OWN_ENVIRONMENT;
-	if (vne_is_own_loopback(judge->application, attempt->remote))
+	if (vne_is_own_loopback(&judge->application->identity, attempt->remote))
 		return this_host ? VNE_REASON_OWN_LOOPBACK : VNE_REASON_FORGED;
 	entry = vne_owner_entry(judge, &attempt->remote);
 	kind = vne_entry_kind(entry);
@@ -381,29 +375,30 @@ static __always_inline int vne_group_refusal(struct vne_judge *judge, const stru
 					     const struct vne_address *group)
 {
 	if (!vne_takes_groups(judge, attempt->protocol) || vne_is_ipv4(*group) != vne_is_ipv4(attempt->remote) ||
-	    vne_is_none(vne_own_address(judge->application, attempt->remote)) || !vne_is_group(judge, group))
+	    vne_is_none(vne_own_address(&judge->application->identity, attempt->remote)) || !vne_is_group(judge, group))
 		return VNE_REASON_NOT_ADDRESSED;
-	return vne_is_own_loopback(judge->application, attempt->remote) ? VNE_REASON_FORGED : VNE_REASON_PERMITTED_USE;
+	return vne_is_own_loopback(&judge->application->identity, attempt->remote) ? VNE_REASON_FORGED
+										   : VNE_REASON_PERMITTED_USE;
 }
 
 /* Whether a packet arrives from the own environment on this host at the application address, where that needs no
  * look-up. */
-static __always_inline int vne_arrives_inside(const struct vne_attachment *application, const struct vne_own *own,
+static __always_inline int vne_arrives_inside(const struct vne_identity *identity, const struct vne_own *own,
 					      const struct vne_attempt *attempt, struct vne_address destination)
 {
 	return attempt->interface == VNE_LOOPBACK_INTERFACE && vne_speaks(own, attempt->protocol) &&
-	       vne_is_own_address(application, destination) && vne_in_own_prefix(own, attempt->remote);
+	       vne_is_own_address(identity, destination) && vne_in_own_prefix(own, attempt->remote);
 }
 
 /* The decision about a packet that arrives: rule by rule, where in the application it goes. */
 static __always_inline int vne_decide_arriving(struct vne_judge *judge, const struct vne_attempt *attempt,
 					       struct vne_address destination)
 {
-	if (vne_arrives_inside(judge->application, &judge->environment->own, attempt, destination))
+	if (vne_arrives_inside(&judge->application->identity, &judge->environment->own, attempt, destination))
 		return VNE_REASON_OWN_ENVIRONMENT;
-	if (vne_is_own_loopback(judge->application, destination))
+	if (vne_is_own_loopback(&judge->application->identity, destination))
 		return vne_incoming_loopback(judge, attempt);
-	if (!vne_is_own_address(judge->application, destination)) {
+	if (!vne_is_own_address(&judge->application->identity, destination)) {
 		int refusal = vne_group_refusal(judge, attempt, &destination);
 
 		if (refusal != VNE_REASON_PERMITTED_USE)
@@ -420,7 +415,7 @@ static __always_inline int vne_decide_arriving(struct vne_judge *judge, const st
  * sender but the kernel. On the own loopback nobody but the application itself is let in, not even the host. The sender
  * of a group's datagram may not be found, so one whose address denies it is denied.
  */
-static __always_inline int vne_sender_matters(const struct vne_attachment *application, const struct vne_own *own,
+static __always_inline int vne_sender_matters(const struct vne_identity *identity, const struct vne_own *own,
 					      const struct vne_attempt *attempt, int reason,
 					      struct vne_address destination)
 {
@@ -434,13 +429,73 @@ static __always_inline int vne_sender_matters(const struct vne_attachment *appli
 	if (reason != VNE_REASON_OWN_ENVIRONMENT && reason != VNE_REASON_PERMIT && reason != VNE_REASON_ANSWER &&
 	    reason != VNE_REASON_OTHER_ENVIRONMENT && reason != VNE_REASON_UNASSIGNED)
 		return 0;
-	if (!vne_is_own(application, destination))
+	if (!vne_is_own(identity, destination))
 		return allowed && !host;
 	if (attempt->protocol == VNE_TCP && attempt->flags & VNE_ATTEMPT_ACCEPTS)
 		return allowed;
 	if (attempt->protocol == VNE_TCP && attempt->flags & VNE_ATTEMPT_ANSWERS)
 		return !allowed && host;
 	return allowed != host;
+}
+
+/* What a packet is to its receiver, as far as that makes a difference inside an environment. */
+enum vne_packet_kind {
+	VNE_KIND_DATAGRAM,
+	VNE_KIND_OPENS,
+	VNE_KIND_ACCEPTS,
+	VNE_KIND_SEGMENT,
+	VNE_KINDS,
+};
+
+/* Whether a packet of a kind is let in from inside, whoever sent it; one that accepts has to be vouched for. */
+static __always_inline __u32 vne_kind_inside(const struct vne_identity *identity, const struct vne_own *own,
+					     struct vne_address destination, enum vne_packet_kind kind)
+{
+	struct vne_attempt attempt = {
+		.protocol = kind == VNE_KIND_DATAGRAM ? VNE_UDP : VNE_TCP,
+		.flags = kind == VNE_KIND_SEGMENT ? VNE_ATTEMPT_ANSWERS : 0,
+		.interface = VNE_LOOPBACK_INTERFACE,
+	};
+
+	if (!vne_speaks(own, attempt.protocol))
+		return 0;
+	return (kind == VNE_KIND_ACCEPTS ||
+		!vne_sender_matters(identity, own, &attempt, VNE_REASON_OWN_ENVIRONMENT, destination))
+	       << kind;
+}
+
+/* The kinds that are. To the application address of either family it is the same. */
+static __always_inline __u32 vne_kinds_inside(const struct vne_identity *identity, const struct vne_own *own)
+{
+	struct vne_address own4 = vne_address4(identity->address4);
+	struct vne_address destination = identity->address4 ? own4 : identity->address6;
+
+	return vne_kind_inside(identity, own, destination, VNE_KIND_DATAGRAM) |
+	       vne_kind_inside(identity, own, destination, VNE_KIND_OPENS) |
+	       vne_kind_inside(identity, own, destination, VNE_KIND_ACCEPTS) |
+	       vne_kind_inside(identity, own, destination, VNE_KIND_SEGMENT);
+}
+
+static __noinline void vne_remember(struct vne_counters *here, const struct vne_attachment *application,
+				    const struct vne_environment *environment, __u32 epoch)
+{
+	const struct vne_identity *identity = &application->identity;
+	const struct vne_own *own = &environment->own;
+
+	vne_know(here, identity, own, vne_kinds_inside(identity, own), epoch);
+}
+
+/* Finds policy and environment of the application whose hook this is, which its CPU then knows. */
+static __always_inline int vne_judge_prepare_here(struct vne_judge *judge)
+{
+	struct vne_counters *here = vne_here();
+	__u32 epoch = vne_epoch_to_know(here);
+
+	if (!vne_judge_prepare(judge, bpf_get_local_storage(&attachment, 0)))
+		return 0;
+	if (epoch)
+		vne_remember(here, judge->application, judge->environment, epoch);
+	return 1;
 }
 
 /* Whose the socket is that sent a packet of this host. */
@@ -464,7 +519,8 @@ static __always_inline int vne_reason_by_sender(const struct vne_judge *judge, c
 	if (sender == VNE_SENDER_OWNER || (sender == VNE_SENDER_UNKNOWN && reason >= VNE_REASON_FIRST_DENIAL))
 		return reason;
 	if (reason == VNE_REASON_OWN_LOOPBACK)
-		return vne_is_own_loopback(judge->application, destination) ? VNE_REASON_LOOPBACK : VNE_REASON_FORGED;
+		return vne_is_own_loopback(&judge->application->identity, destination) ? VNE_REASON_LOOPBACK
+										       : VNE_REASON_FORGED;
 	return attempt->protocol == VNE_TCP && attempt->flags & VNE_ATTEMPT_ACCEPTS ? VNE_REASON_FORGED
 										    : vne_host_reason(judge);
 }

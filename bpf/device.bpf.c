@@ -11,11 +11,12 @@
 SEC("cgroup/dev")
 int vne_device(struct bpf_cgroup_dev_ctx *ctx)
 {
-	struct vne_counters *count = bpf_get_local_storage(&counters, 0);
+	struct vne_counters *here;
 
 	if ((ctx->access_type & 0xffff) != BPF_DEVCG_DEV_CHAR || ctx->major != VNE_MISC_MAJOR ||
 	    ctx->minor != VNE_TUN_MINOR)
 		return 1;
-	count->verdicts[VNE_HOOK_CREATE][VNE_REASON_PROTOCOL]++;
+	here = bpf_get_local_storage(&counters, 0);
+	here->verdicts[VNE_HOOK_CREATE][VNE_REASON_PROTOCOL]++;
 	return 0;
 }

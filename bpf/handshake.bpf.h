@@ -16,7 +16,7 @@ static __always_inline struct vne_handshake *vne_handshake_slot(struct vne_addre
 	__u64 hash =
 		((client.high ^ client.low) * 0xff51afd7ed558ccdull ^ server.high ^ server.low ^ (__u64)ports << 17) *
 		0x9e3779b97f4a7c15ull;
-	__u32 index = hash >> 52;
+	__u32 index = hash >> (64 - VNE_HANDSHAKE_BITS);
 
 	return bpf_map_lookup_elem(&handshake, &index);
 }
@@ -31,7 +31,7 @@ static __always_inline void vne_handshake_record(struct vne_address client, stru
 	slot->client = client;
 	slot->server = server;
 	slot->ports = ports;
-	slot->time = vne_flow_now();
+	slot->time = bpf_jiffies64();
 }
 
 /* Whether that was just now. */
@@ -40,7 +40,7 @@ static __always_inline int vne_handshake_is_recent(struct vne_address client, st
 	const struct vne_handshake *slot = vne_handshake_slot(client, server, ports);
 
 	return slot && slot->ports == ports && vne_is_same(slot->client, client) && vne_is_same(slot->server, server) &&
-	       vne_flow_now() - slot->time < VNE_HANDSHAKE_TIMEOUT;
+	       (__u32)bpf_jiffies64() - slot->time < VNE_HANDSHAKE_TIMEOUT;
 }
 
 #endif

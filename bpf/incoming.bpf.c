@@ -29,8 +29,9 @@ static __always_inline int vne_decide_packet(struct __sk_buff *skb, struct vne_j
 	if (packet->protocol == VNE_UDP && vne_receiver_is_connected(skb, packet))
 		attempt->flags |= VNE_ATTEMPT_ANSWERS;
 	reason = vne_decide_arriving(judge, attempt, packet->destination);
-	if (vne_sender_matters(judge->application, &judge->environment->own, attempt, reason, packet->destination) &&
-	    !vne_is_vouched_for(judge->application, packet, attempt))
+	if (vne_sender_matters(&judge->application->identity, &judge->environment->own, attempt, reason,
+			       packet->destination) &&
+	    !vne_is_vouched_for(&judge->application->identity, packet, attempt))
 		reason = vne_reason_by_sender(judge, attempt, reason, packet->destination,
 					      vne_sender_of(skb, packet, judge->application));
 	if (reason < VNE_REASON_FIRST_DENIAL)
@@ -47,7 +48,7 @@ __noinline int vne_judge_incoming(struct __sk_buff *skb, const struct vne_packet
 
 	if (!packet)
 		return VNE_REASON_UNCONFIGURED;
-	if (!vne_judge_prepare(&judge, bpf_get_local_storage(&attachment, 0)))
+	if (!vne_judge_prepare_here(&judge))
 		reason = VNE_REASON_UNCONFIGURED;
 	if (reason == VNE_REASON_PERMITTED_USE)
 		reason = vne_decide_packet(skb, &judge, packet, &attempt);

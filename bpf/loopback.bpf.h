@@ -85,10 +85,10 @@ static __noinline int vne_listener_at(struct bpf_sock_addr *ctx, const struct vn
 static __always_inline int vne_is_dual_at(struct bpf_sock_addr *ctx, const struct vne_attachment *application,
 					  const struct vne_attempt *attempt)
 {
-	struct vne_address wild = vne_address4(application->address4);
-	struct vne_address source = vne_address4(application->loopback4 + 1);
+	struct vne_address wild = vne_address4(application->identity.address4);
+	struct vne_address source = vne_address4(application->identity.loopback4 + 1);
 
-	return application->address4 && !vne_is_ipv4(attempt->remote) && attempt->protocol != VNE_ICMP &&
+	return application->identity.address4 && !vne_is_ipv4(attempt->remote) && attempt->protocol != VNE_ICMP &&
 	       vne_listener_at(ctx, application, attempt, &source, &wild) == VNE_LISTENER_DUAL_WILDCARD;
 }
 
@@ -96,7 +96,7 @@ static __always_inline int vne_is_dual_at(struct bpf_sock_addr *ctx, const struc
 static __always_inline struct vne_address vne_loopback_source(const struct vne_attachment *application,
 							      struct vne_address like)
 {
-	return vne_is_ipv4(like) ? vne_address4(application->loopback4 + 1) : application->loopback6;
+	return vne_is_ipv4(like) ? vne_address4(application->identity.loopback4 + 1) : application->identity.loopback6;
 }
 
 /*
@@ -106,8 +106,8 @@ static __always_inline struct vne_address vne_loopback_source(const struct vne_a
 static __always_inline int vne_loopback_find(struct bpf_sock_addr *ctx, const struct vne_attachment *application,
 					     const struct vne_attempt *attempt, struct vne_loopback_route *route)
 {
-	struct vne_address own = vne_own_loopback(application, attempt->remote);
-	struct vne_address wild = vne_own_address(application, attempt->remote);
+	struct vne_address own = vne_own_loopback(&application->identity, attempt->remote);
+	struct vne_address wild = vne_own_address(&application->identity, attempt->remote);
 	int found;
 
 	route->source = vne_loopback_source(application, attempt->remote);

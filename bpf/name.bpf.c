@@ -9,13 +9,15 @@
 /* The address that a program is to see in place of `address`, one end of a connection whose other end is `other`. */
 static __always_inline __u32 vne_shown4(const struct vne_attachment *application, __u32 address, __u32 other)
 {
-	__u32 asked = vne_asked_loopback4(application, address);
+	__u32 asked = vne_asked_loopback4(&application->identity, address);
 
 	if (asked)
 		return asked;
 	/* A wildcard's connection over loopback: on the application address at one end only. */
-	return address == application->address4 && address && vne_asked_loopback4(application, other) ? VNE_LOCALHOST4
-												      : address;
+	return address == application->identity.address4 && address &&
+			       vne_asked_loopback4(&application->identity, other)
+		       ? VNE_LOCALHOST4
+		       : address;
 }
 
 static __always_inline struct vne_address vne_shown6(const struct vne_attachment *application,
@@ -25,10 +27,11 @@ static __always_inline struct vne_address vne_shown6(const struct vne_attachment
 
 	if (vne_is_ipv4(address))
 		return vne_address4(vne_shown4(application, address.low, vne_is_ipv4(other) ? other.low : 0));
-	if (vne_is_none(address) || vne_is_none(application->loopback6))
+	if (vne_is_none(address) || vne_is_none(application->identity.loopback6))
 		return address;
-	if (vne_is_same(address, application->loopback6) ||
-	    (vne_is_same(address, application->address6) && vne_is_same(other, application->loopback6)))
+	if (vne_is_same(address, application->identity.loopback6) ||
+	    (vne_is_same(address, application->identity.address6) &&
+	     vne_is_same(other, application->identity.loopback6)))
 		return localhost;
 	return address;
 }

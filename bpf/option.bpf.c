@@ -109,16 +109,16 @@ int vne_option(struct bpf_sockopt *ctx)
 	const struct vne_attachment *application = bpf_get_local_storage(&attachment, 0);
 
 	if (vne_option_is_refused(ctx)) {
-		struct vne_counters *count = bpf_get_local_storage(&counters, 0);
+		struct vne_counters *here = bpf_get_local_storage(&counters, 0);
 
-		count->verdicts[VNE_HOOK_CREATE][VNE_REASON_PROTOCOL]++;
+		here->verdicts[VNE_HOOK_CREATE][VNE_REASON_PROTOCOL]++;
 		return 0;
 	}
-	if (ctx->level == VNE_SOL_IP && application->address4) {
+	if (ctx->level == VNE_SOL_IP && application->identity.address4) {
 		if (ctx->optname >= IP_ADD_MEMBERSHIP && ctx->optname <= IP_DROP_SOURCE_MEMBERSHIP)
-			vne_option_join(ctx, bpf_htonl(application->address4));
+			vne_option_join(ctx, bpf_htonl(application->identity.address4));
 		else
-			vne_option_join_by_number(ctx, bpf_htonl(application->address4));
+			vne_option_join_by_number(ctx, bpf_htonl(application->identity.address4));
 	}
 	if (ctx->optlen > VNE_OPTION_MAX)
 		ctx->optlen = 0;

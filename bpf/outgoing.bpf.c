@@ -5,18 +5,10 @@
 static __always_inline int vne_judge_outgoing(const struct vne_attempt *attempt, const struct vne_address *source,
 					      __u32 hook, __u32 refusal, int caller)
 {
-	struct vne_attachment *application = bpf_get_local_storage(&attachment, 0);
-	const struct vne_own *own = vne_own_known(application);
 	struct vne_judge judge;
 	int reason = refusal;
 
-	if (refusal == VNE_REASON_PERMITTED_USE && own &&
-	    (source ? vne_leaves_inside(application, own, attempt, *source)
-		    : vne_goes_inside(application, own, attempt))) {
-		vne_count(hook, VNE_REASON_OWN_ENVIRONMENT);
-		return VNE_REASON_OWN_ENVIRONMENT | VNE_JUDGED_PASS;
-	}
-	if (!vne_judge_prepare(&judge, application))
+	if (!vne_judge_prepare_here(&judge))
 		reason = VNE_REASON_UNCONFIGURED;
 	if (reason == VNE_REASON_PERMITTED_USE) {
 		reason = source ? vne_decide_leaving(&judge, attempt, *source) : vne_decide_outgoing(&judge, attempt);

@@ -43,7 +43,7 @@ static __always_inline void vne_record_denial(struct vne_attachment *application
 	event->protocol = attempt->protocol;
 	event->remote = attempt->remote;
 	event->remote_port = attempt->remote_port;
-	event->local = vne_own_address(application, attempt->remote);
+	event->local = vne_own_address(&application->identity, attempt->remote);
 	event->local_port = attempt->local_port;
 	if (caller) {
 		event->process = bpf_get_current_pid_tgid() >> 32;
@@ -52,31 +52,30 @@ static __always_inline void vne_record_denial(struct vne_attachment *application
 	bpf_ringbuf_submit(event, 0);
 }
 
-static __always_inline struct vne_counters *vne_count(__u32 hook, __u32 reason)
+static __always_inline void vne_count(struct vne_counters *here, __u32 hook, __u32 reason)
 {
-	struct vne_counters *count = bpf_get_local_storage(&counters, 0);
 	__u64 slot = reason;
 
 	/* One register, checked and used: kernel 6.1 forgets for the original what a check of a 32-bit copy showed. */
 	asm volatile("" : "+r"(slot));
 	if (hook < VNE_HOOKS && slot < VNE_REASONS)
-		count->verdicts[hook][slot]++;
-	return count;
+		here->verdicts[hook][slot]++;
 }
 
 /* Whether the call or packet goes through. */
 static __always_inline int vne_conclude(const struct vne_judge *judge, __u32 hook, __u32 reason,
 					const struct vne_attempt *attempt, int caller)
 {
-	struct vne_counters *count = vne_count(hook, reason);
+	struct vne_counters *here = vne_here();
 	int audited;
 
+	vne_count(here, hook, reason);
 	if (reason < VNE_REASON_FIRST_DENIAL)
 		return 1;
 	audited = reason >= VNE_REASON_FIRST_REACHABILITY && judge->environment &&
 		  judge->environment->own.flags & VNE_ENVIRONMENT_AUDIT;
 	if (audited && hook < VNE_HOOKS)
-		count->audited[hook]++;
+		here->audited[hook]++;
 	vne_record_denial(judge->application, hook, reason, audited, attempt, caller);
 	return audited;
 }

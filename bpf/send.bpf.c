@@ -28,17 +28,17 @@ static __always_inline struct vne_address
 vne_send_source(struct bpf_sock_addr *ctx, const struct vne_attachment *application, const struct vne_attempt *attempt,
 		const struct vne_loopback_route *route, struct vne_address local, __u32 reason)
 {
-	struct vne_address own = vne_own_address(application, attempt->remote);
+	struct vne_address own = vne_own_address(&application->identity, attempt->remote);
 
-	if (vne_is_own_loopback(application, local) &&
+	if (vne_is_own_loopback(&application->identity, local) &&
 	    (reason == VNE_REASON_OWN_LOOPBACK || reason == VNE_REASON_SHARED ||
-	     vne_is_own(application, attempt->remote)))
+	     vne_is_own(&application->identity, attempt->remote)))
 		return local;
 	if (reason != VNE_REASON_OWN_LOOPBACK && reason != VNE_REASON_SHARED)
 		return own;
 	if (reason == VNE_REASON_SHARED && !vne_is_none(own))
 		return own;
-	if (vne_is_own_address(application, local) &&
+	if (vne_is_own_address(&application->identity, local) &&
 	    (attempt->flags & VNE_ATTEMPT_TRANSLATED || vne_peer_is_connected(ctx, attempt, &own, &route->destination)))
 		return own;
 	return vne_loopback_source(application, attempt->remote);
@@ -56,13 +56,13 @@ static __always_inline __u32 vne_send_judge(struct bpf_sock_addr *ctx, const str
 {
 	if (vne_is_loopback(attempt->remote) && vne_loopback_find(ctx, application, attempt, route))
 		attempt->flags |= VNE_ATTEMPT_LISTENS;
-	return vne_judge_call(attempt, VNE_HOOK_SEND, vne_socket_refusal(ctx, application));
+	return vne_judge_call(attempt, VNE_HOOK_SEND, vne_socket_refusal(ctx, &application->identity));
 }
 
 /* A datagram to a group is the application's own, whoever else has a socket at its port. */
 static __always_inline void vne_vouch_for(const struct vne_attachment *application, const struct vne_attempt *attempt)
 {
-	vne_handshake_record(vne_own_address(application, attempt->remote), attempt->remote,
+	vne_handshake_record(vne_own_address(&application->identity, attempt->remote), attempt->remote,
 			     (__u32)attempt->local_port << 16 | attempt->remote_port);
 }
 
@@ -79,26 +79,27 @@ static __always_inline void vne_remember_sender(struct bpf_sock *sk, const struc
 SEC("cgroup/sendmsg4")
 int vne_send4(struct bpf_sock_addr *ctx)
 {
-	const struct vne_attachment *application = vne_attached();
-	struct vne_attempt attempt = {
-		.remote = vne_named4(ctx),
-		.remote_port = bpf_ntohs(ctx->user_port),
-		.protocol = vne_socket_protocol(ctx),
-	};
-	struct vne_address local = vne_address4(0);
+	struct vne_attempt attempt = vne_asked(ctx, vne_named4(ctx));
+	const struct vne_attachment *application;
+	struct vne_address local = vne_local4(ctx);
+	struct vne_counters *here = vne_here();
 	struct vne_loopback_route route = {};
 	struct bpf_sock *sk = ctx->sk;
 	__u32 judged, reason;
+	__be32 own;
 
-	if (sk) {
-		attempt.local_port = sk->src_port;
-		local = vne_address4(bpf_ntohl(sk->src_ip4));
-		if (vne_is_connected_send(&attempt)) {
-			attempt.remote = vne_address4(bpf_ntohl(sk->dst_ip4));
-			attempt.remote_port = bpf_ntohs(sk->dst_port);
-			attempt.flags = VNE_ATTEMPT_TRANSLATED;
-		}
+	if (sk && vne_is_connected_send(&attempt)) {
+		attempt.remote = vne_address4(bpf_ntohl(sk->dst_ip4));
+		attempt.remote_port = bpf_ntohs(sk->dst_port);
+		attempt.flags = VNE_ATTEMPT_TRANSLATED;
 	}
+	own = vne_source_inside4(ctx, here, attempt.protocol, bpf_htonl(attempt.remote.low), bpf_htonl(local.low));
+	if (own) {
+		vne_count(here, VNE_HOOK_SEND, VNE_REASON_OWN_ENVIRONMENT);
+		ctx->msg_src_ip4 = own;
+		return 1;
+	}
+	application = vne_attached();
 	judged = vne_send_judge(ctx, application, &attempt, &route);
 	reason = judged & VNE_JUDGED_REASON;
 	if (!(judged & VNE_JUDGED_PASS)) {
@@ -115,31 +116,41 @@ int vne_send4(struct bpf_sock_addr *ctx)
 	return 1;
 }
 
+static __always_inline void vne_put_source6(struct bpf_sock_addr *ctx, struct vne_address source)
+{
+	__be32 words[4];
+
+	vne_address_words_be(source, words);
+	ctx->msg_src_ip6[0] = words[0];
+	ctx->msg_src_ip6[1] = words[1];
+	ctx->msg_src_ip6[2] = words[2];
+	ctx->msg_src_ip6[3] = words[3];
+}
+
 /* Native IPv6; a mapped destination never comes here. */
 SEC("cgroup/sendmsg6")
 int vne_send6(struct bpf_sock_addr *ctx)
 {
-	const struct vne_attachment *application = vne_attached();
-	struct vne_attempt attempt = {
-		.remote = vne_named6(ctx),
-		.remote_port = bpf_ntohs(ctx->user_port),
-		.protocol = vne_socket_protocol(ctx),
-	};
+	struct vne_attempt attempt = vne_asked(ctx, vne_named6(ctx));
+	const struct vne_attachment *application;
+	struct vne_address local = vne_local6(ctx), own;
+	struct vne_counters *here = vne_here();
 	struct vne_loopback_route route = {};
 	struct bpf_sock *sk = ctx->sk;
-	struct vne_address local = {};
 	__u32 judged, reason;
-	__be32 words[4];
 
-	if (sk) {
-		attempt.local_port = sk->src_port;
-		local = vne_socket_local6(sk);
-		if (vne_is_connected_send(&attempt)) {
-			attempt.remote = vne_socket_remote6(sk);
-			attempt.remote_port = bpf_ntohs(sk->dst_port);
-			attempt.flags = VNE_ATTEMPT_TRANSLATED;
-		}
+	if (sk && vne_is_connected_send(&attempt)) {
+		attempt.remote = vne_socket_remote6(sk);
+		attempt.remote_port = bpf_ntohs(sk->dst_port);
+		attempt.flags = VNE_ATTEMPT_TRANSLATED;
 	}
+	own = vne_source_inside6(ctx, here, attempt.protocol, attempt.remote, local);
+	if (!vne_is_none(own)) {
+		vne_count(here, VNE_HOOK_SEND, VNE_REASON_OWN_ENVIRONMENT);
+		vne_put_source6(ctx, own);
+		return 1;
+	}
+	application = vne_attached();
 	judged = vne_send_judge(ctx, application, &attempt, &route);
 	reason = judged & VNE_JUDGED_REASON;
 	if (!(judged & VNE_JUDGED_PASS)) {
@@ -152,10 +163,6 @@ int vne_send6(struct bpf_sock_addr *ctx)
 		vne_remember_sender(sk, application);
 	if (reason == VNE_REASON_GROUP)
 		vne_vouch_for(application, &attempt);
-	vne_address_words_be(vne_send_source(ctx, application, &attempt, &route, local, reason), words);
-	ctx->msg_src_ip6[0] = words[0];
-	ctx->msg_src_ip6[1] = words[1];
-	ctx->msg_src_ip6[2] = words[2];
-	ctx->msg_src_ip6[3] = words[3];
+	vne_put_source6(ctx, vne_send_source(ctx, application, &attempt, &route, local, reason));
 	return 1;
 }

@@ -62,12 +62,12 @@ static __always_inline int vne_sender_is_at(const struct bpf_sock *sender, struc
 static __noinline int vne_sender_of(struct __sk_buff *skb, const struct vne_packet *packet,
 				    const struct vne_attachment *application)
 {
-	__u32 level = application->level, address4 = application->address4;
+	__u32 level = application->level, address4 = application->identity.address4;
 	__u64 cgroup = application->cgroup;
 	struct bpf_sock *sender;
 	int whose;
 
-	if (!vne_is_own(application, packet->source)) {
+	if (!vne_is_own(&application->identity, packet->source)) {
 		/* Kernel 6.1 takes no key out of the memory that a global function is given, so it goes by the stack.
 		 */
 		struct vne_address source = packet->source;
@@ -80,8 +80,8 @@ static __noinline int vne_sender_of(struct __sk_buff *skb, const struct vne_pack
 	sender = vne_sender(skb, packet, packet->source);
 	/* A datagram to loopback has a loopback source though its socket is a wildcard's, on the application address.
 	 */
-	if (!sender && packet->protocol == VNE_UDP && vne_is_own_loopback(application, packet->source))
-		sender = vne_sender(skb, packet, vne_own_address(application, packet->source));
+	if (!sender && packet->protocol == VNE_UDP && vne_is_own_loopback(&application->identity, packet->source))
+		sender = vne_sender(skb, packet, vne_own_address(&application->identity, packet->source));
 	if (!sender && packet->protocol == VNE_UDP && !vne_is_ipv4(packet->source) && address4)
 		sender = vne_dual_sender(skb, packet, address4);
 	if (!sender)

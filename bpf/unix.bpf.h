@@ -19,7 +19,7 @@ struct vne_unix_name {
 /* Whether an application that asks for an abstract name of somebody else is to be refused, and why. */
 static __always_inline int vne_unix_reason(struct vne_judge *judge)
 {
-	if (!vne_judge_prepare(judge, bpf_get_local_storage(&attachment, 0)))
+	if (!vne_judge_prepare_here(judge))
 		return VNE_REASON_UNCONFIGURED;
 	return judge->environment->own.flags & VNE_ENVIRONMENT_UNIX_PRIVATE ? VNE_REASON_UNIX
 									    : VNE_REASON_PERMITTED_USE;

@@ -3,12 +3,13 @@ internal import VNEPrograms
 
 extension vne_attachment {
     /// The application addresses; nil where it denies, or has none.
-    var addresses: ApplicationAddresses? { ApplicationAddresses(ipv4: address4, ipv6: address6) }
+    var addresses: ApplicationAddresses? { ApplicationAddresses(ipv4: identity.address4, ipv6: identity.address6) }
 
     /// Whether both judge the same way: all but the flows and what the programs count.
     func judges(as other: vne_attachment) -> Bool {
         state == other.state && environment == other.environment && addresses == other.addresses
-            && loopback4 == other.loopback4 && IPAddress(loopback6) == IPAddress(other.loopback6)
+            && identity.loopback4 == other.identity.loopback4
+            && IPAddress(identity.loopback6) == IPAddress(other.identity.loopback6)
     }
 }
 

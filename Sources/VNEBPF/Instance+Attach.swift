@@ -33,8 +33,12 @@ extension Instance {
 
         // The kernel makes the storage with the first hook and keeps it for as long as the cgroup: where there is none,
         // no program of ours was ever attached.
-        let hasStorage = try map(.attachment).handle.write(vne_attachment(), at: application.cgroupID)
+        let attachments = try map(.attachment)
+        let cgroupID = application.cgroupID
+        let earlier: vne_attachment? = try attachments.handle.value(of: cgroupID)
+        let hasStorage = earlier != nil
         if hasStorage {
+            try inNewEpoch { () throws(BPFError) in try attachments.handle.write(vne_attachment(), at: cgroupID) }
             try map(.counters).handle.write(
                 bytes: [UInt8](repeating: 0, count: try Self.byteCountOnAllCPUs(of: vne_counters.self)),
                 at: application.cgroupID)
@@ -88,7 +92,8 @@ extension Instance {
         let attachments = try map(.attachment)
         // A move to another address that was killed half-way claimed both.
         let judged: vne_attachment? = try attachments.handle.value(of: leaving.cgroupID)
-        try attachments.handle.write(vne_attachment(), at: leaving.cgroupID)
+        let cgroupID = leaving.cgroupID
+        try inNewEpoch { () throws(BPFError) in try attachments.handle.write(vne_attachment(), at: cgroupID) }
         // The kernel drops the hooks of a cgroup that was removed, with the last socket that it made.
         if let cgroup = try openCgroup(leaving.cgroupID) { try ownPrograms().removeAll(from: cgroup.rawValue) }
         try release(leaving.claims, of: leaving.cgroupID)
@@ -157,7 +162,8 @@ extension Instance {
         }
         // Where only the record changes, the recorded flows stay.
         if !judged.judges(as: judging) {
-            try attachments.handle.write(judging, at: application.cgroupID)
+            let cgroupID = application.cgroupID
+            try inNewEpoch { () throws(BPFError) in try attachments.handle.write(judging, at: cgroupID) }
         }
         try records.handle.write(record, at: application.cgroupID)
         try release(recorded.claims, of: application.cgroupID, but: application.claims)
@@ -199,13 +205,13 @@ extension Instance {
         var attachment = vne_attachment()
         attachment.state = UInt32(VNE_ATTACHMENT_OPEN)
         attachment.environment = application.environmentID
-        attachment.address4 = application.addresses.layout4
-        attachment.address6 = application.addresses.layout6
-        attachment.loopback4 = application.loopback.ipv4.ipv4 ?? 0
-        attachment.loopback6 = application.loopback.ipv6.layout
+        attachment.identity.address4 = application.addresses.layout4
+        attachment.identity.address6 = application.addresses.layout6
+        attachment.identity.loopback4 = application.loopback.ipv4.ipv4 ?? 0
+        attachment.identity.loopback6 = application.loopback.ipv6.layout
         attachment.level = application.cgroupLevel
         attachment.cgroup = application.cgroupID
-        attachment.netns = networkNamespace
+        attachment.identity.netns = networkNamespace
         if application.addresses.families.count == 2, try steer() { attachment.steered = 1 }
         return attachment
     }

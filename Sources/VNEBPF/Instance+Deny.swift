@@ -15,6 +15,9 @@ extension Instance {
         else { throw .notAttached(application.name) }
         recorded.state = .attaching
         try records.handle.write(try ApplicationRecord.record(of: recorded), at: recorded.cgroupID)
-        try map(.attachment).handle.write(vne_attachment(), at: recorded.cgroupID)
+        let attachments = try map(.attachment)
+        try inNewEpoch { () throws(BPFError) in
+            try attachments.handle.write(vne_attachment(), at: recorded.cgroupID)
+        }
     }
 }

@@ -179,8 +179,9 @@ extension Instance.AttachmentRecord {
             cgroupID: cgroupID, isOpen: attachment.state == UInt32(VNE_ATTACHMENT_OPEN),
             environmentID: attachment.environment, addresses: addresses,
             loopback: addresses.map { _ in
-                PrivateLoopback(ipv4: attachment.loopback4, ipv6: attachment.loopback6)
-            }, cgroupLevel: attachment.level, judgedCgroupID: attachment.cgroup, networkNamespace: attachment.netns,
+                PrivateLoopback(ipv4: attachment.identity.loopback4, ipv6: attachment.identity.loopback6)
+            }, cgroupLevel: attachment.level, judgedCgroupID: attachment.cgroup,
+            networkNamespace: attachment.identity.netns,
             usedFlows: used)
     }
 }

@@ -63,12 +63,15 @@ extension Instance {
     static func counters(of bytes: [UInt8]) -> VerdictCounters {
         let wordsOfVerdicts = Int(VNE_HOOKS) * Int(VNE_REASONS)
         let wordsOfCPU = (MemoryLayout<vne_counters>.size + 7) / 8
+        guard let firstVerdict = MemoryLayout<vne_counters>.offset(of: \.verdicts).map({ $0 / 8 }) else {
+            preconditionFailure("a field of a C structure has an offset")
+        }
         var counters = VerdictCounters()
         unsafe bytes.withUnsafeBytes { bytes in
             for word in 0..<bytes.count / 8 {
                 let count = unsafe bytes.loadUnaligned(fromByteOffset: word * 8, as: UInt64.self)
-                let index = word % wordsOfCPU
-                guard count > 0 else { continue }
+                let index = word % wordsOfCPU - firstVerdict
+                guard count > 0, index >= 0 else { continue }
                 if index < wordsOfVerdicts {
                     guard let hook = Hook(rawValue: UInt32(index / Int(VNE_REASONS))),
                         let reason = Reason(layout: UInt32(index % Int(VNE_REASONS)))

@@ -29,9 +29,7 @@ extension Instance {
                 if record.programs != object.digest {
                     try instance.upgrade(to: object, hooks: try chosen(hooks))
                 }
-                if record.epoch == 0, let image = try instance.publishedImage() {
-                    try instance.beginEpoch(image.generation)
-                }
+                if record.epoch == 0 { try instance.beginEpoch() }
                 return instance
             }
             let unpublished = directory.unpublished

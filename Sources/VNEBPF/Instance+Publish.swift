@@ -41,7 +41,7 @@ extension Instance {
             memory.store(1, at: PolicyImage.HeaderOffset.flowsOpen)
         }
         // The policy holds from here on: what fails now costs time or reach, never safety, and waits for the next one.
-        try? beginEpoch(publication.generation)
+        try? beginEpoch()
         try? removeStrayEgress()
         try? removeUnaskedHooks(of: try applications())
         // Interfaces that came since.

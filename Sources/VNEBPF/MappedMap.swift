@@ -28,4 +28,10 @@ internal import Synchronization
         unsafe memory.baseAddress?.advanced(by: offset).assumingMemoryBound(to: Atomic<UInt32>.self)
             .pointee.store(word, ordering: .releasing)
     }
+
+    /// Reads one word whole.
+    func load(at offset: Int) -> UInt32 {
+        unsafe memory.baseAddress?.advanced(by: offset).assumingMemoryBound(to: Atomic<UInt32>.self)
+            .pointee.load(ordering: .acquiring) ?? 0
+    }
 }

@@ -55,14 +55,14 @@ final class DecisionProgram {
             store(isOpen ? UInt32(VNE_ATTACHMENT_OPEN) : 2, at: MemoryLayout<vne_attachment>.offset(of: \.state))
             store(environment, at: MemoryLayout<vne_attachment>.offset(of: \.environment))
             setAddresses(subject.addresses)
-            store(subject.loopback.ipv4.ipv4 ?? 0, at: MemoryLayout<vne_attachment>.offset(of: \.loopback4))
-            store(subject.loopback.ipv6.layout, at: MemoryLayout<vne_attachment>.offset(of: \.loopback6))
+            store(subject.loopback.ipv4.ipv4 ?? 0, at: MemoryLayout<vne_attachment>.offset(of: \.identity.loopback4))
+            store(subject.loopback.ipv6.layout, at: MemoryLayout<vne_attachment>.offset(of: \.identity.loopback6))
         }
 
         /// Has it have these application addresses, or none at all.
         mutating func setAddresses(_ addresses: ApplicationAddresses?) {
-            store(addresses?.layout4 ?? 0, at: MemoryLayout<vne_attachment>.offset(of: \.address4))
-            store(addresses?.layout6 ?? vne_address(), at: MemoryLayout<vne_attachment>.offset(of: \.address6))
+            store(addresses?.layout4 ?? 0, at: MemoryLayout<vne_attachment>.offset(of: \.identity.address4))
+            store(addresses?.layout6 ?? vne_address(), at: MemoryLayout<vne_attachment>.offset(of: \.identity.address6))
         }
 
         /// Writes an entry of the flow table, in the set of a flow that need not be the same one.

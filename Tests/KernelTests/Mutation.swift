@@ -17,18 +17,18 @@ struct Mutation: CustomStringConvertible, Sendable {
     /// Mistakes of the decision, of the image's look-ups and of the flow table.
     static let ofDecision = [
         Mutation(
-            "the own prefix holds what is not in it", in: "own.bpf.h",
+            "the own prefix holds what is not in it", in: "known.bpf.h",
             "((__u32)address.low & own->mask4) == own->network4", "((__u32)address.low & own->mask4) != 0"),
         Mutation(
-            "the own IPv6 prefix is compared by its upper half only", in: "own.bpf.h",
+            "the own IPv6 prefix is compared by its upper half only", in: "known.bpf.h",
             "(address.low & own->mask6.low) == own->network6.low", "own->mask6.high"),
         Mutation(
             "any protocol is spoken inside", in: "decision.bpf.h",
-            "return vne_speaks(own, attempt->protocol) && !vne_is_to_loopback(application, attempt) &&",
-            "return !vne_is_to_loopback(application, attempt) &&"),
+            "return vne_speaks(own, attempt->protocol) && !vne_is_to_loopback(identity, attempt) &&",
+            "return !vne_is_to_loopback(identity, attempt) &&"),
         Mutation(
             "a packet leaves for the own environment with any source", in: "decision.bpf.h",
-            "return vne_is_ipv4(source) == vne_is_ipv4(attempt->remote) && vne_is_own_address(application, source) &&",
+            "return vne_is_ipv4(source) == vne_is_ipv4(attempt->remote) && vne_is_own_address(identity, source) &&",
             "return vne_is_ipv4(source) == vne_is_ipv4(attempt->remote) &&"),
         Mutation(
             "a packet arrives from the own environment by every interface", in: "decision.bpf.h",
@@ -99,18 +99,18 @@ struct Mutation: CustomStringConvertible, Sendable {
             "if (reason == VNE_REASON_OWN_LOOPBACK)\n\t\treturn attempt->protocol == VNE_TCP"),
         Mutation(
             "a packet may leave with any source that is loopback", in: "decision.bpf.h",
-            "\tif (vne_is_own_loopback(application, source)) {\n", "\tif (vne_is_loopback(source)) {\n"),
+            "\tif (vne_is_own_loopback(&application->identity, source)) {\n", "\tif (vne_is_loopback(source)) {\n"),
         Mutation(
             "a packet may leave a private loopback", in: "decision.bpf.h",
             "return vne_is_shared(judge, attempt) ? VNE_REASON_SHARED : VNE_REASON_SOURCE;",
             "return vne_decide_outgoing(judge, attempt);"),
         Mutation(
             "another application's private block is the own one", in: "address.bpf.h",
-            "__u32 offset = own - application->loopback4,", "__u32 offset = (own - application->loopback4) & 0xff,"),
+            "__u32 offset = address - identity->loopback4,", "__u32 offset = (address - identity->loopback4) & 0xff,"),
         Mutation(
             "an IPv6 address is the own one by its lower half", in: "address.bpf.h",
-            "return !vne_is_none(address) && vne_is_same(address, application->address6);",
-            "return !vne_is_none(address) && address.low == application->address6.low;"),
+            "return !vne_is_none(address) && vne_is_same(address, identity->address6);",
+            "return !vne_is_none(address) && address.low == identity->address6.low;"),
         Mutation(
             "a private loopback is reached over the wire", in: "decision.bpf.h",
             "\tif (attempt->interface != VNE_LOOPBACK_INTERFACE)\n\t\treturn VNE_REASON_LOOPBACK;\n", ""),
@@ -133,22 +133,22 @@ struct Mutation: CustomStringConvertible, Sendable {
     static let ofHooks = [
         Mutation(
             "connect judges the port in network byte order", in: "connect.bpf.c",
-            "\t\t.remote = vne_named4(ctx),\n\t\t.remote_port = bpf_ntohs(ctx->user_port),",
-            "\t\t.remote = vne_named4(ctx),\n\t\t.remote_port = ctx->user_port,"),
+            "\tattempt = vne_asked(ctx, vne_named4(ctx));\n",
+            "\tattempt = vne_asked(ctx, vne_named4(ctx));\n\tattempt.remote_port = ctx->user_port;\n"),
         Mutation(
             "ingress takes packets for any destination", in: "decision.bpf.h",
-            "\tif (!vne_is_own_address(judge->application, destination)) {",
+            "\tif (!vne_is_own_address(&judge->application->identity, destination)) {",
             "\tif (vne_is_none(destination)) {"),
         Mutation(
-            "send forgets the protocol", in: "send.bpf.c",
-            "\t\t.protocol = vne_socket_protocol(ctx),\n\t};\n\tstruct vne_address local = vne_address4(0);",
-            "\t\t.protocol = VNE_TCP,\n\t};\n\tstruct vne_address local = vne_address4(0);"),
+            "send forgets the protocol", in: "send.bpf.c", "return vne_judge_call(attempt, VNE_HOOK_SEND,",
+            "attempt->protocol = VNE_TCP;\n\treturn vne_judge_call(attempt, VNE_HOOK_SEND,"),
         Mutation(
-            "bind takes a foreign address", in: "bind.bpf.c", "return vne_own_loopback4(application, asked);",
-            "return vne_own_loopback4(application, asked) ?: asked;"),
+            "bind takes a foreign address", in: "bind.bpf.c",
+            "return vne_own_loopback4(&application->identity, asked);",
+            "return vne_own_loopback4(&application->identity, asked) ?: asked;"),
         Mutation(
             "bind takes a foreign IPv6 address", in: "bind.bpf.c",
-            "return vne_is_same(asked, application->address6) ? asked : none;", "return asked;"),
+            "return vne_is_same(asked, application->identity.address6) ? asked : none;", "return asked;"),
         Mutation(
             "audit mode lifts every denial", in: "record.bpf.h", "reason >= VNE_REASON_FIRST_REACHABILITY && ", ""),
         Mutation(
@@ -156,9 +156,32 @@ struct Mutation: CustomStringConvertible, Sendable {
             "\tif (!sk || sk->dst_port != bpf_htons(packet->source_port))\n\t\treturn 0;\n",
             "\tif (sk)\n\t\treturn 1;\n\tif (!sk)\n\t\treturn 0;\n"),
         Mutation(
-            "what is known to be from inside needs no sender", in: "arrival.bpf.h",
-            "(!vne_sender_matters(application, own, attempt, VNE_REASON_OWN_ENVIRONMENT, packet->destination) ||",
-            "(own->flags ||"),
+            "what comes from inside needs no sender", in: "decision.bpf.h", "return (kind == VNE_KIND_ACCEPTS ||",
+            "return (kind <= VNE_KIND_SEGMENT ||"),
+        Mutation(
+            "an answer from inside needs nobody who vouches for it", in: "ingress.bpf.c",
+            "return vne_handshake_is_recent(destination, source, to << 16 | from);",
+            "return vne_handshake_is_recent(destination, source, to << 16 | from) >= 0;"),
+        Mutation(
+            "what comes from inside may be for any address", in: "ingress.bpf.c",
+            "if (!epoch || ip->daddr != here->known.address4_be ||", "if (!epoch ||"),
+        Mutation(
+            "what comes from inside may be for any IPv6 address of the same lower half", in: "ingress.bpf.c",
+            "destination[0] != here->known.address6_be[0] || destination[1]", "destination[1]"),
+        Mutation(
+            "what comes from inside may come by any interface", in: "ingress.bpf.c",
+            "ip->ihl != 5 || skb->ifindex != VNE_LOOPBACK_INTERFACE)", "ip->ihl != 5)"),
+        Mutation(
+            "the remembered prefix holds what is not in it", in: "known.bpf.h",
+            "return (address & known->mask4_be) == known->network4_be;",
+            "return (address & known->mask4_be) || known->mask4_be;"),
+        Mutation(
+            "the remembered IPv6 prefix is compared by its upper half only", in: "known.bpf.h",
+            "(address[1] & known->mask6_be[1]) == known->network6_be[1]", "known->mask6_be[0]"),
+        Mutation(
+            "any protocol is spoken in a call to the inside", in: "socket.bpf.h",
+            "return epoch && (!local || local == own) && known->protocols & vne_protocol_bit(protocol) &&",
+            "return epoch && (!local || local == own) && vne_protocol_bit(protocol) &&"),
         Mutation(
             "whoever sends with an application address is that application", in: "incoming.bpf.c",
             "vne_sender_of(skb, packet, judge->application)",
@@ -179,8 +202,9 @@ struct Mutation: CustomStringConvertible, Sendable {
             "if (!vne_is_group(judge, &attempt->remote))", "if (vne_is_none(attempt->remote))"),
         Mutation(
             "what is for another address is heard like a group", in: "decision.bpf.h",
-            "vne_is_none(vne_own_address(judge->application, attempt->remote)) || !vne_is_group(judge, group))",
-            "vne_is_none(vne_own_address(judge->application, attempt->remote)) || vne_is_group(judge, group) < 0)"),
+            "vne_is_none(vne_own_address(&judge->application->identity, attempt->remote)) || !vne_is_group(judge, group))",
+            "vne_is_none(vne_own_address(&judge->application->identity, attempt->remote)) || vne_is_group(judge, group) < 0)"
+        ),
         Mutation(
             "a daemon of the host takes what is called on loopback", in: "loopback.bpf.h",
             "if (found >= VNE_LISTENER_BOUND)", "if (found >= VNE_LISTENER_FOREIGN)"),
@@ -196,7 +220,7 @@ struct Mutation: CustomStringConvertible, Sendable {
             "\tif (asked == address)\n\t\treturn asked;\n"),
         Mutation(
             "a datagram from IPv6 loopback has its own name", in: "name.bpf.c",
-            "if (vne_is_same(address, application->loopback6) ||", "if ("),
+            "if (vne_is_same(address, application->identity.loopback6) ||", "if ("),
         Mutation(
             "a socket says the address for the wildcard that it asked for", in: "name.bpf.c",
             "return asked && *asked == VNE_ASKED_WILDCARD;", "return asked && *asked == VNE_ASKED_WILDCARD + 1;"),

@@ -15,7 +15,7 @@
 #pragma clang diagnostic error "-Wpadded"
 
 /** Changes with every change of a layout or a meaning below; a pinned instance of another version is refused. */
-#define VNE_ABI_VERSION 4u
+#define VNE_ABI_VERSION 5u
 /** First word of a policy image: "VNE1" read as a little-endian number. */
 #define VNE_IMAGE_MAGIC 0x31454e56u
 
@@ -370,6 +370,20 @@ static inline __u32 vne_permit_hash(__u32 from, struct vne_address to)
 /** At most this many denials a second and application enter the ring buffer. */
 #define VNE_EVENTS_PER_SECOND 64u
 
+/** What is an application's own. */
+struct vne_identity {
+	/** SO_NETNS_COOKIE of the instance's network namespace. */
+	__u64 netns;
+	/** The IPv4 application address; 0 if it has none. */
+	__u32 address4;
+	/** The first address of the /24 in 127.0.0.0/8 that is the application's own; see VNE_LOOPBACK_…. */
+	__u32 loopback4;
+	/** The IPv6 application address; all zero if it has none. */
+	struct vne_address address6;
+	/** What `::1` is to the application: an address of its own on the instance's interface. */
+	struct vne_address loopback6;
+};
+
 /**
  * What the programs know of one application: the value of the cgroup storage map `attachment` (key: cgroup id, __u64).
  * It exists from the first attached program on, and is all zero until it is written, which denies. Writing it through
@@ -380,25 +394,11 @@ struct vne_attachment {
 	__u32 state;
 	/** Id of the application's environment. */
 	__u32 environment;
-	/** The IPv4 application address; 0 if it has none. */
-	__u32 address4;
-	/** Depth of the cgroup below the root of the hierarchy, for bpf_sk_ancestor_cgroup_id(). */
-	__u32 level;
-	/** SO_NETNS_COOKIE of the instance's network namespace. */
-	__u64 netns;
-	/** The epoch (struct vne_instance) that `own[own_epoch % 2]` holds in; 0: in none. The programs'. */
-	__u32 own_epoch;
-	__u32 reserved;
-	/** What the programs know of the application's environment; see bpf/own.bpf.h. */
-	struct vne_own own[2];
+	struct vne_identity identity;
 	/** The cgroup's id. */
 	__u64 cgroup;
-	/** The IPv6 application address; all zero if it has none. */
-	struct vne_address address6;
-	/** What `::1` is to the application: an address of its own on the instance's interface. */
-	struct vne_address loopback6;
-	/** The first address of the /24 in 127.0.0.0/8 that is the application's own; see VNE_LOOPBACK_…. */
-	__u32 loopback4;
+	/** Depth of the cgroup below the root of the hierarchy, for bpf_sk_ancestor_cgroup_id(). */
+	__u32 level;
 	/** Denials recorded in the current second, for the rate limit. */
 	__u32 event_second;
 	__u32 event_count;
@@ -420,8 +420,36 @@ struct vne_attachment {
 #define VNE_LOOPBACK_FIRST 0x7f010000u
 #define VNE_LOOPBACK_LAST 0x7ffeff00u
 
-/** Counters of one application: value of the per-CPU cgroup storage map `counters` (key: cgroup id, __u64). */
+/**
+ * What the programs on one CPU remember of an application and its environment, for one epoch: see bpf/known.bpf.h. In
+ * network byte order, as packets and calls have it.
+ */
+struct vne_known {
+	/** The epoch (struct vne_instance) that it holds in; 0: in none. */
+	__u32 epoch;
+	/** enum vne_protocol bits that sockets may have. */
+	__u32 protocols;
+	/** A bit for each kind of packet that is let in if it comes from inside on this host; enum vne_packet_kind. */
+	__u32 kinds;
+	/** The application address, and the environment's only prefix: (address & mask4) == network4. Else mask4 is 0
+	 * and network4 is not, which holds for no address. */
+	__be32 address4_be;
+	__be32 network4_be;
+	__be32 mask4_be;
+	/** Of the application. */
+	__u64 netns;
+	/** The same of IPv6, as it lies in memory. */
+	__be64 address6_be[2];
+	__be64 network6_be[2];
+	__be64 mask6_be[2];
+};
+
+/**
+ * What the programs on one CPU remember and count: value of the per-CPU cgroup storage map `counters` (key: cgroup id,
+ * __u64). Nobody else writes it while the application is attached.
+ */
 struct vne_counters {
+	struct vne_known known;
 	/** Verdicts by hook and reason. */
 	__u64 verdicts[VNE_HOOKS][VNE_REASONS];
 	/** Denials that audit mode let through, by hook. */
@@ -439,11 +467,14 @@ struct vne_handshake {
 	struct vne_address server;
 	/** Client's port << 16 | server's port. */
 	__u32 ports;
-	/** In the unit of flow stamps. */
+	/** In jiffies: reading them is no call. */
 	__u32 time;
 };
-#define VNE_HANDSHAKES 4096
-/** How long a SYN vouches for its SYN-ACK, and a call for its datagram, in the unit of flow stamps. */
+/** So few that they stay in a CPU's cache; an answer that finds another's place is judged by its sender's socket. */
+#define VNE_HANDSHAKE_BITS 9
+#define VNE_HANDSHAKES (1 << VNE_HANDSHAKE_BITS)
+/** How long a SYN vouches for its SYN-ACK, and a call for its datagram, in jiffies: 64 ms, where there are 1,000 a
+ * second, to 640 ms. */
 #define VNE_HANDSHAKE_TIMEOUT 64u
 
 /** Who owns an application address on this host: value of the hash map `owner` (key: struct vne_address). */
@@ -528,9 +559,10 @@ struct vne_instance {
 	__u32 ready;
 	/** SO_NETNS_COOKIE of the namespace that the instance serves. */
 	__u64 netns;
-	/** Another one with each policy, and 0 while one is published: what is known of an environment holds in one. */
+	/** What programs remember of an application holds in one epoch; 0 between two: see bpf/known.bpf.h. */
 	__u32 epoch;
-	__u32 reserved;
+	/** The number of the last epoch that was begun. */
+	__u32 last_epoch;
 	/** Identifies the build that loaded the programs: digest of the embedded object. */
 	__u64 programs;
 };

@@ -48,7 +48,8 @@ int vne_decide(struct __sk_buff *skb)
 	if (question.direction == VNE_TEST_LEAVING)
 		return vne_decide_leaving(&judge, &question.attempt, question.local);
 	reason = vne_decide_arriving(&judge, &question.attempt, question.local);
-	if (vne_sender_matters(application, &judge.environment->own, &question.attempt, reason, question.local))
+	if (vne_sender_matters(&application->identity, &judge.environment->own, &question.attempt, reason,
+			       question.local))
 		return vne_reason_by_sender(&judge, &question.attempt, reason, question.local, question.sender);
 	return reason;
 }
