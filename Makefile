@@ -42,7 +42,7 @@ FUZZ_BUILD  := .build/fuzz
 BUILD_PACKAGES := libbpf-dev libelf-dev zlib1g-dev libyaml-dev linux-libc-dev bpftool pkg-config python3
 TEST_PACKAGES  := $(BUILD_PACKAGES) nginx-light redis-server redis-tools curl netcat-openbsd strace iproute2 clang-format-14 \
 	libpython3.11-testsuite bind9-dnsutils dnsmasq-base iputils-ping openssh-server openssh-client caddy nftables \
-	systemd lintian man-db mandoc zsh fish
+	systemd python3-jsonschema lintian man-db mandoc zsh fish
 KERNELS_PACKAGES := qemu-system-x86 mmdebstrap cpio kmod
 DEMO_PACKAGES  := $(BUILD_PACKAGES) nginx-light redis-server redis-tools curl iproute2
 
@@ -145,8 +145,11 @@ install-files:
 	install -m 644 -t $(SHARE)/doc/vne README.md CHANGELOG.md docs/*.md
 	install -D -m 644 packaging/etc-README $(DESTDIR)$(SYSCONFDIR)/vne/README
 	install -D -m 644 packaging/systemd/vne-agent.service $(DESTDIR)$(SYSTEMD_UNITS)/vne-agent.service
-	install -D -m 644 packaging/systemd/join.conf $(SHARE)/vne/join.conf
-	sed -i 's|/usr/bin/|$(PREFIX)/bin/|' $(DESTDIR)$(SYSTEMD_UNITS)/vne-agent.service $(SHARE)/vne/join.conf
+	install -D -m 644 -t $(SHARE)/vne packaging/systemd/join.conf packaging/systemd/metrics.conf
+	install -D -m 644 -t $(SHARE)/vne/grafana packaging/grafana/vne.json
+	install -D -m 644 -t $(SHARE)/vne/schemas docs/schemas/*.json
+	sed -i 's|/usr/bin/|$(PREFIX)/bin/|' $(DESTDIR)$(SYSTEMD_UNITS)/vne-agent.service $(SHARE)/vne/join.conf \
+		$(SHARE)/vne/metrics.conf
 	sed -i 's|/usr/share/|$(PREFIX)/share/|' $(DESTDIR)$(SYSTEMD_UNITS)/vne-agent.service $(DESTDIR)$(SYSCONFDIR)/vne/README
 	SOURCE_DATE_EPOCH=$(SOURCE_DATE_EPOCH) packaging/man/make bin/vne-agent $(SHARE)/man
 	install -d $(SHARE)/bash-completion/completions $(SHARE)/$(ZSH_FUNCTIONS) $(SHARE)/fish/vendor_completions.d

@@ -53,7 +53,10 @@ let package = Package(
             name: "VNEBPFTests", dependencies: ["VNEBPF", "PolicyModel", "VNEPrograms", "TestSupport"],
             swiftSettings: strict),
         .testTarget(
-            name: "KernelTests", dependencies: ["VNEBPF", "PolicyModel", "VNEPrograms", "CLibBPF", "TestSupport"],
+            name: "KernelTests",
+            dependencies: [
+                "VNEAgent", "VNEBPF", "VNEHost", "PolicyModel", "VNEPrograms", "CLibBPF", "CLinux", "TestSupport",
+            ],
             exclude: ["prober.py"], swiftSettings: strict),
         .testTarget(name: "VNEHostTests", dependencies: ["VNEHost", "PolicyModel"], swiftSettings: strict),
         .testTarget(name: "VNEAgentTests", dependencies: ["VNEAgent", "PolicyModel"], swiftSettings: strict),

@@ -19,10 +19,16 @@ extension Agent {
         var question = FlowQuestion(
             index: PolicyIndex(policy), view: view, application: application, peer: address,
             local: attached.first { $0.addresses.contains(address) }, transport: peer.transport, incoming: incoming)
-        if let loopback = question.ownLoopback, peer.transport == .tcp, application.cgroupID != 0 {
-            let listeners = try loopbackListeners(of: application, at: loopback)
-            question.listeners = Set(listeners.map(\.localPort))
-            warnings += Self.doubts(about: listeners, at: loopback, port: peer.port)
+        if let loopback = question.ownLoopback, peer.transport != .ping, application.cgroupID != 0 {
+            let own = try loopbackReceivers(of: application, at: loopback, transport: peer.transport)
+            if peer.transport == .tcp {
+                question.listeners = Set(own.map(\.localPort))
+                warnings += Self.doubts(about: own, at: loopback, port: peer.port)
+            } else {
+                let hearsGroups = question.index.environment(named: application.environment)?.multicast == true
+                question.strangers = try strangers(to: application, in: loopback.family, hearingGroups: hearsGroups)
+                    .subtracting(own.map(\.localPort))
+            }
         }
         if let local = question.local, local.state != .attached { warnings.append(Self.halfMade(local)) }
         return Explanation(
@@ -80,19 +86,42 @@ extension Agent {
         return found.all.first { application.addresses[$0.family] != nil } ?? found.all[0]
     }
 
-    /// What of the application may take a TCP connection to an address of its loopback: what listens at that very address,
-    /// and what was bound to a wildcard, which stands at the application address. A wildcard of both families stands at the
-    /// IPv4 one.
-    private func loopbackListeners(
-        of application: AttachedApplication, at loopback: IPAddress
+    /// What of the application may take a connection or a datagram to an address of its loopback: what is bound to that
+    /// very address, and what was bound to a wildcard, which stands at the application address. A wildcard of both families
+    /// stands at the IPv4 one.
+    private func loopbackReceivers(
+        of application: AttachedApplication, at loopback: IPAddress, transport: TransportProtocol
     ) throws(AgentError) -> [ObservedSocket] {
-        // A cgroup that is gone has no members to find; its sockets still have its id.
-        let cgroups = (try? host.cgroupIDs(below: application.cgroupPath)) ?? [application.cgroupID]
+        let cgroups = cgroups(of: application)
         return try asking { try host.sockets() }.filter { socket in
-            guard socket.isListening, cgroups.contains(socket.cgroupID), let local = socket.local else { return false }
+            guard socket.transport == transport, socket.isListening || transport == .udp && !socket.isConnected,
+                cgroups.contains(socket.cgroupID), let local = socket.local
+            else { return false }
             if local == loopback || local == application.addresses[loopback.family] { return true }
             return loopback.family == .ipv6 && local == application.addresses.ipv4 && socket.isOfIPv6
         }
+    }
+
+    /// The ports at which a datagram to the application's loopback would come to a wildcard of the host. Its own wildcards
+    /// are wildcards in truth only where it hears groups, or if they are older than the attachment.
+    private func strangers(
+        to application: AttachedApplication, in family: AddressFamily, hearingGroups: Bool
+    ) throws(AgentError) -> Set<UInt16> {
+        let cgroups = cgroups(of: application)
+        return Set(
+            try asking { try host.sockets() }.filter { socket in
+                guard socket.transport == .udp, !socket.isConnected, socket.local?.isUnspecified == true else {
+                    return false
+                }
+                // Most wildcards of IPv6 take IPv4 as well; the kernel does not say which do not.
+                let isReached = family == .ipv4 || socket.isOfIPv6
+                return isReached && !(hearingGroups && cgroups.contains(socket.cgroupID))
+            }.map(\.localPort))
+    }
+
+    private func cgroups(of application: AttachedApplication) -> Set<UInt64> {
+        // A cgroup that is gone has no members to find; its sockets still have its id.
+        (try? host.cgroupIDs(below: application.cgroupPath)) ?? [application.cgroupID]
     }
 
     /// The kernel tells nobody which of the listeners at an application address were bound to a wildcard: the others are not

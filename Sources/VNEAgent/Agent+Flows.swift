@@ -1,4 +1,4 @@
-public import PolicyModel
+import PolicyModel
 
 extension Agent {
     /// The applications' sockets and recorded datagram flows, with what the published policy says of them.
@@ -35,22 +35,6 @@ extension Agent {
         if deniedOnly { flows.removeAll { $0.allowed != false } }
         return flows.sorted {
             ($0.application, $0.localPort, $0.remotePort) < ($1.application, $1.localPort, $1.remotePort)
-        }
-    }
-
-    /// Turns denials into what is shown: with the application's name, which is looked up once for each cgroup.
-    public func denialRecords(of denials: [Denial]) throws(AgentError) -> [DenialRecord] {
-        let applications = denials.isEmpty ? [] : try asking { try dataplane.applications() }
-        let names = Dictionary(applications.map { ($0.cgroupID, $0.name) }, uniquingKeysWith: { first, _ in first })
-        return denials.map { denial in
-            let transport = TransportProtocol.allCases.first { UInt32($0.number) == denial.transport }
-            return DenialRecord(
-                time: denial.time, application: names[denial.cgroupID] ?? "cgroup \(denial.cgroupID)",
-                hook: denial.hook.name, reason: denial.reason.name, audited: denial.audited,
-                transport: transport?.rawValue ?? (denial.transport == 0 ? "-" : "protocol \(denial.transport)"),
-                remote: denial.remote, remotePort: denial.remotePort, local: denial.local, localPort: denial.localPort,
-                process: denial.process == 0 ? nil : denial.process,
-                command: denial.process == 0 ? nil : denial.command)
         }
     }
 }

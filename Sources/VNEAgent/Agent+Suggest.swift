@@ -1,15 +1,6 @@
 import PolicyModel
 
 extension Agent {
-    /// Adds records to what is learnt from, in their order.
-    public func learn(from records: [DenialRecord], into denials: inout LearntDenials) throws(AgentError) {
-        guard !records.isEmpty else { return }
-        let environments = Dictionary(
-            try asking { try dataplane.applications() }.map { ($0.name, $0.environment) },
-            uniquingKeysWith: { first, _ in first })
-        for record in records { denials.add(record, environment: environments[record.application]) }
-    }
-
     /// What would have allowed the denials under the published policy.
     public func suggestions(from denials: LearntDenials) throws(AgentError) -> SuggestionReport {
         guard let (policy, _) = try publishedPolicy() else {

@@ -6,8 +6,11 @@ public struct Explanation: Hashable, Sendable, Codable {
     public struct Side: Hashable, Sendable, Codable {
         /// The application whose hook decides.
         public var application: String
-        /// Where in the kernel it is decided.
+        /// The family of hooks that decides, by the word that counters and denials have: `connect`.
         public var hook: String
+        /// The hook itself, as `bpftool` and libbpf call it: `cgroup/connect4`. A call for IPv4 from an IPv6 socket comes by
+        /// the hook of IPv6, and one on a connected datagram socket by that of `connect`: they decide alike.
+        public var attachPoint: String
         /// Whether it is let through.
         public var allowed: Bool
         /// Whether only audit mode lets it through.
@@ -69,7 +72,9 @@ extension Explanation: CustomStringConvertible {
             lines.append("\(answer.allowed ? "ALLOWED" : "DENIED")\(ports)")
             for side in answer.sides {
                 let word = side.audited ? "denied, but audit mode lets it through" : side.allowed ? "allowed" : "denied"
-                var line = "  \(side.hook) at \(side.application): \(word): \(side.sentence) [\(side.reason)]"
+                var line =
+                    "  \(side.hook) (\(side.attachPoint)) at \(side.application): \(word): \(side.sentence) "
+                    + "[\(side.reason)]"
                 if let file = side.file, let number = side.line { line += "  \(file):\(number)" }
                 lines.append(line)
             }

@@ -12,6 +12,8 @@ struct FlowQuestion {
     let incoming: Bool
     /// Where a connection to the application's own loopback is taken; nil where that is not known, or does not decide.
     var listeners: Set<UInt16>?
+    /// Where a datagram to the application's own loopback would come to somebody else.
+    var strangers: Set<UInt16> = []
 
     /// Where no real port is known: an ephemeral one, which no rule is likely to mean.
     private static let ephemeral: UInt16 = 49152
@@ -72,7 +74,7 @@ struct FlowQuestion {
         for service in view.sharedServices + index.policy.loopbackShared where service.address == peer {
             mark(service.port...service.port)
         }
-        for port in listeners ?? [] { mark(port...port) }
+        for port in strangers.union(listeners ?? []) { mark(port...port) }
         return ports.sorted()
     }
 
@@ -93,14 +95,16 @@ extension FlowQuestion {
     private func outgoing(from sender: AttachedApplication, port: UInt16) -> Explanation.Side? {
         guard let destination = incoming ? application.addresses[peer.family] : peer else { return nil }
         let attempt = Outgoing(
-            transport, to: destination, port: port, loopbackListens: listeners?.contains(port) ?? true)
+            transport, to: destination, port: port,
+            loopbackListens: listeners?.contains(port) ?? !strangers.contains(port))
         let verdict = index.verdict(.outgoing(attempt), by: sender.subject, on: view)
         let hook: Hook =
             switch (verdict.reason, transport) {
             case (.protocol, _): .create
             case (_, .tcp): .connect
             case (_, .udp): .send
-            case (_, .ping): .egress
+            // A socket that is not connected sends to loopback as it is named, where nobody is.
+            case (_, .ping): index.classify(destination, on: view) == .loopback ? .connect : .egress
             }
         return side(verdict, at: sender, hook: hook)
     }
@@ -127,8 +131,9 @@ extension FlowQuestion {
 
     private func side(_ verdict: Verdict, at application: AttachedApplication, hook: Hook) -> Explanation.Side {
         Explanation.Side(
-            application: application.name, hook: hook.name, allowed: verdict.allowed, audited: verdict.audited,
-            reason: verdict.reason.name, sentence: verdict.reason.sentence,
+            application: application.name, hook: hook.name, attachPoint: hook.attachPoint(peer.family),
+            allowed: verdict.allowed, audited: verdict.audited, reason: verdict.reason.name,
+            sentence: verdict.reason.sentence,
             file: verdict.line == nil ? nil : index.policy.source, line: verdict.line)
     }
 }

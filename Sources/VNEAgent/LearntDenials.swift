@@ -17,11 +17,14 @@ public struct LearntDenials: Sendable {
         self.enforced = enforced
     }
 
-    mutating func add(_ record: DenialRecord, environment: String?) {
-        guard let denial = RecordedDenial(record, environment: environment) else { return }
-        tally.add(denial)
-        guard denial.reason.isReachability, denial.audited || enforced else { return }
-        recorded[record.application, default: 0] += 1
+    /// Adds records, in their order.
+    public mutating func add(_ records: [DenialRecord]) {
+        for record in records {
+            guard let denial = RecordedDenial(record) else { continue }
+            tally.add(denial)
+            guard denial.reason.isReachability, denial.audited || enforced else { continue }
+            recorded[record.application, default: 0] += 1
+        }
     }
 
     /// Compares what was counted with the records that came since the last time.
@@ -39,12 +42,12 @@ public struct LearntDenials: Sendable {
 
 extension RecordedDenial {
     /// A denial from its record; nil for a hook or a reason of another version.
-    fileprivate init?(_ record: DenialRecord, environment: String?) {
+    fileprivate init?(_ record: DenialRecord) {
         guard let hook = Hook.allCases.first(where: { $0.name == record.hook }),
             let reason = Reason(name: record.reason)
         else { return nil }
         self.init(
-            application: record.application, environment: environment, hook: hook, reason: reason,
+            application: record.application, environment: record.environment, hook: hook, reason: reason,
             audited: record.audited, transport: TransportProtocol(rawValue: record.transport), local: record.local,
             localPort: record.localPort, remote: record.remote, remotePort: record.remotePort)
     }

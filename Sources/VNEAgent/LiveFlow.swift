@@ -59,10 +59,16 @@ public struct DenialRecord: Hashable, Sendable, Codable {
     public var time: UInt64
     /// The application's name; the cgroup's id where it is not attached any more.
     public var application: String
+    /// Its environment; nil where it is not attached any more.
+    public var environment: String?
     /// The hook's word.
     public var hook: String
     /// The reason's word.
     public var reason: String
+    /// The policy file and the line of it that denied, where a line did: often no line allows.
+    public var file: String?
+    /// The line.
+    public var line: Int?
     /// Whether audit mode let it through.
     public var audited: Bool
     /// `tcp`, or the number of the protocol.
@@ -71,6 +77,8 @@ public struct DenialRecord: Hashable, Sendable, Codable {
     public var remote: IPAddress?
     /// Host byte order.
     public var remotePort: UInt16
+    /// The application at the other end, if it is one of this host.
+    public var peer: String?
     /// The application's address of the peer's family; nil where it has none.
     public var local: IPAddress?
     /// Host byte order.
@@ -82,15 +90,17 @@ public struct DenialRecord: Hashable, Sendable, Codable {
 }
 
 extension DenialRecord: CustomStringConvertible {
-    /// One line: `12.345678 web connect denied tcp -> 10.10.3.1:80: other-environment (curl, 812)`.
+    /// One line: `12.345678 web connect denied tcp 10.10.2.1:0 -> 10.10.3.1:80 (db): other-environment (curl, 812)`.
     public var description: String {
         let microseconds = "\(time / 1_000 % 1_000_000)"
         let fraction = String(repeating: "0", count: 6 - microseconds.count) + microseconds
         let end = { (address: IPAddress?, port: UInt16) in address?.with(port: port) ?? "-" }
+        let other = end(remote, remotePort) + (peer.map { " (\($0))" } ?? "")
+        let rule = file.flatMap { file in line.map { " \(file.printable):\($0)" } } ?? ""
         let caller = process.map { " (\(command?.printable ?? "?"), \($0))" } ?? ""
         let isArriving = hook == Hook.ingress.name
         let arrow = isArriving ? "<-" : "->"
         return "\(time / 1_000_000_000).\(fraction) \(application) \(hook) \(audited ? "audited" : "denied") "
-            + "\(transport) \(end(local, localPort)) \(arrow) \(end(remote, remotePort)): \(reason)\(caller)"
+            + "\(transport) \(end(local, localPort)) \(arrow) \(other): \(reason)\(rule)\(caller)"
     }
 }

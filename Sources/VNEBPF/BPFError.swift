@@ -35,7 +35,7 @@ public enum BPFError: Error, Hashable, Sendable {
     /// Hooks of the application are missing, so it was not opened.
     case hooksMissing(String, hooks: [String])
     /// Somebody else reads the denials.
-    case denialsBusy(instance: String)
+    case denialsBusy(instance: String, process: String?)
     /// The policy does not fit the kernel's tables.
     case policy(PolicyImageError)
     /// What is published is no policy image of this version.
@@ -133,7 +133,8 @@ extension BPFError: CustomStringConvertible {
         case .notAttached(let name): "the application \(name) is not attached"
         case .hooksMissing(let name, let hooks):
             "the application \(name) stays closed: not attached are \(hooks.joined(separator: ", "))"
-        case .denialsBusy(let instance): "another command reads the denials of the instance \(instance)"
+        case .denialsBusy(let instance, let process):
+            "another command reads the denials of the instance \(instance)" + (process.map { ": process \($0)" } ?? "")
         case .policy(let error): error.description
         case .damagedImage(let what): "the published policy cannot be read: \(what)"
         }

@@ -48,6 +48,25 @@ enum BPFFileSystem {
         guard flock(descriptor.rawValue, operation) == 0 else { throw .failed(.lock(path: path), code: errno) }
     }
 
+    /// The process that has locked what is held open, as `/proc/locks` has it; nil if it is not to be seen.
+    static func locker(of descriptor: borrowing Descriptor) -> String? {
+        var held = stat()
+        guard unsafe fstat(descriptor.rawValue, &held) == 0, let file = unsafe fopen("/proc/locks", "re") else {
+            return nil
+        }
+        defer { unsafe fclose(file) }
+        var line = [CChar](repeating: 0, count: 256)
+        while unsafe fgets(&line, Int32(line.count), file) != nil {
+            // 1: FLOCK ADVISORY WRITE 812 00:1c:4711 0 EOF
+            let words = String(decoding: line.prefix { $0 != 0 }.map(UInt8.init(bitPattern:)), as: UTF8.self)
+                .split(separator: " ")
+            if words.count > 5, words[1] == "FLOCK", words[3] == "WRITE", words[5].hasSuffix(":\(held.st_ino)") {
+                return String(words[4])
+            }
+        }
+        return nil
+    }
+
     /// Whether the path still leads to the directory that is held open, or was renamed or removed meanwhile.
     static func isSame(_ descriptor: borrowing Descriptor, _ path: String) -> Bool {
         var held = stat()

@@ -7,6 +7,8 @@ internal import VNEPrograms
 @safe public struct DenialStream: ~Copyable {
     private let ring: OpaquePointer
     private let received: Received
+    /// Tells the ring buffer from that of an instance which is loaded later.
+    public let id: UInt32
     private let lock: Descriptor
 
     /// Where libbpf's callback puts what it reads.
@@ -15,8 +17,10 @@ internal import VNEPrograms
     }
 
     /// Opens the ring buffer. The C function is `ring_buffer__new`.
-    /// - Parameter lock: the lock that keeps others from reading.
-    init(_ map: borrowing BPFMap, lock: consuming Descriptor) throws(BPFError) {
+    /// - Parameters:
+    ///   - id: that of the map.
+    ///   - lock: the lock that keeps others from reading.
+    init(_ map: borrowing BPFMap, id: UInt32, lock: consuming Descriptor) throws(BPFError) {
         LibBPFLog.silence()
         let received = Received()
         let context = unsafe Unmanaged.passUnretained(received).toOpaque()
@@ -35,12 +39,16 @@ internal import VNEPrograms
         guard let ring = unsafe ring else { throw .failed(.readDenials, code: errno) }
         unsafe self.ring = unsafe ring
         self.received = received
+        self.id = id
         self.lock = lock
     }
 
     deinit {
         unsafe ring_buffer__free(ring)
     }
+
+    /// Readable while denials wait. The C function is `ring_buffer__epoll_fd`.
+    public var descriptor: Int32 { unsafe ring_buffer__epoll_fd(ring) }
 
     /// Waits for denials and hands over what is there; says how many those were. An interrupting signal ends the wait
     /// with none. The C function is `ring_buffer__poll`.
@@ -57,18 +65,22 @@ internal import VNEPrograms
 }
 
 extension Instance {
+    /// What ``DenialStream/id`` is of the instance's ring buffer.
+    public func denialStreamID() throws(BPFError) -> UInt32 { try map(.denials).handle.information().id }
+
     /// Opens the ring buffer of denials. It may outlive this value and its lock.
     ///
-    /// - Throws: ``BPFError/denialsBusy(instance:)`` if another command has it open.
+    /// A ring buffer has one consumer, and what that has read is gone: so there is one reader at a time.
+    /// - Throws: ``BPFError/denialsBusy(instance:process:)`` if another command has it open.
     public func denialStream() throws(BPFError) -> DenialStream {
         let lock = try BPFFileSystem.openDirectory(directory.maps)
         do {
             try BPFFileSystem.lock(lock, LOCK_EX | LOCK_NB, path: directory.maps)
         } catch {
             guard error.code == EWOULDBLOCK else { throw error }
-            throw .denialsBusy(instance: name)
+            throw .denialsBusy(instance: name, process: BPFFileSystem.locker(of: lock))
         }
-        return try DenialStream(try map(.denials).handle, lock: lock)
+        return try DenialStream(try map(.denials).handle, id: try denialStreamID(), lock: lock)
     }
 
     /// Hands over the denials that wait in the ring buffer, and forgets them; says how many those were.

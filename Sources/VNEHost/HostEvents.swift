@@ -15,6 +15,8 @@ public final class HostEvents {
         case addresses
         /// Somebody asks something of this process.
         case request(RequestSocket.Request)
+        /// The text server has something to do.
+        case clients
         /// SIGHUP.
         case reload
         /// SIGTERM or SIGINT.
@@ -28,10 +30,12 @@ public final class HostEvents {
     private let addresses: AddressWatch
     private let signals: SignalWatch
     private let requests: RequestSocket
+    private let server: TextServer?
 
-    /// Listens to signals, addresses and requests. SIGPIPE is ignored from now on: a log that nobody reads ends no process.
-    public init(requests: RequestSocket) throws(HostError) {
+    /// Listens to signals, addresses, requests and a text server's clients. SIGPIPE is ignored from now on: a log that nobody reads ends no process.
+    public init(requests: RequestSocket, server: TextServer? = nil) throws(HostError) {
         self.requests = requests
+        self.server = server
         tree = try CgroupTree()
         file = try NameWatch()
         cgroups = try NameWatch()
@@ -61,15 +65,19 @@ public final class HostEvents {
             addresses.descriptor.number, signals.descriptor.number,
             requests.descriptor,
         ].map { pollfd(fd: $0, events: Int16(POLLIN), revents: 0) }
+        let own = watched.count
+        watched += server?.watched ?? []
+        let wakeUp = min(time, server?.deadline ?? time)
         while true {
-            let ready = unsafe poll(&watched, nfds_t(watched.count), Self.milliseconds(until: time))
-            if ready == 0 { return [] }
+            let ready = unsafe poll(&watched, nfds_t(watched.count), Self.milliseconds(until: wakeUp))
+            if ready == 0 { return wakeUp < time ? [.clients] : [] }
             guard ready > 0 || errno == EINTR else { throw .system("wait for", "events") }
             var heard: Set<Event> = []
             if try file.hear() { heard.insert(.file) }
             if try cgroups.hear() { heard.insert(.cgroups) }
             if try directories.hear() { heard.insert(.directories) }
             if try addresses.hear() { heard.insert(.addresses) }
+            if watched[own...].contains(where: { $0.revents != 0 }) { heard.insert(.clients) }
             for request in requests.requests() { heard.insert(.request(request)) }
             for number in signals.pending() { heard.insert(number == SIGHUP ? .reload : .stop) }
             // What came was about names that matter to nobody.

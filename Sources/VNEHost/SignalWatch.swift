@@ -2,7 +2,7 @@ internal import CLinux
 internal import Glibc
 
 /// Takes some signals of this process through a descriptor. They stay blocked for as long as the process lives.
-public final class SignalWatch {
+final class SignalWatch {
     /// A descriptor that is readable while a signal waits.
     let descriptor: Descriptor
 
@@ -18,11 +18,8 @@ public final class SignalWatch {
         descriptor = Descriptor.adopting(number)
     }
 
-    /// Holds back what ends a process from the keyboard or by a service manager: SIGINT and SIGTERM.
-    public static func ofEnding() throws(HostError) -> SignalWatch { try SignalWatch([SIGINT, SIGTERM]) }
-
     /// The signals that wait; each once.
-    public func pending() -> Set<Int32> {
+    func pending() -> Set<Int32> {
         var arrived: Set<Int32> = []
         var information = signalfd_siginfo()
         let size = MemoryLayout<signalfd_siginfo>.size

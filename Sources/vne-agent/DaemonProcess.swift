@@ -9,18 +9,20 @@ final class DaemonProcess: DaemonSurroundings {
     private let instance: InstanceOptions
     private let events: HostEvents
     private let requests: RequestSocket
+    private let server: TextServer?
     private let manager = ServiceManager.own
     private let logsToJournal = ServiceManager.logsToJournal
     private let pins: PinKeeper
     /// No second daemon works on the instance while this value lives.
     private let lock: RunLock
 
-    init(policy path: String, instance: InstanceOptions) throws {
+    init(policy path: String, instance: InstanceOptions, metrics: TextPlace?) throws {
         self.path = path
         self.instance = instance
         lock = try RunLock(.daemon, instance: instance.instance)
         requests = try RequestSocket(instance: instance.instance)
-        events = try HostEvents(requests: requests)
+        server = try metrics.map { try TextServer(at: $0) }
+        events = try HostEvents(requests: requests, server: server)
         pins = try PinKeeper(instance: instance.instance)
     }
 
@@ -53,9 +55,19 @@ final class DaemonProcess: DaemonSurroundings {
     }
 
     func wait(until time: Duration) throws -> Set<DaemonEvent> {
+        while true {
+            let heard = try events.wait(until: time)
+            if heard.contains(.clients) { server?.serve { try MetricsCommand.text(instance) } }
+            // Clients alone are no matter of the daemon's.
+            if heard != [.clients] || now >= time { return Self.daemonEvents(heard) }
+        }
+    }
+
+    private static func daemonEvents(_ heard: Set<HostEvents.Event>) -> Set<DaemonEvent> {
         Set(
-            try events.wait(until: time).map { event in
+            heard.compactMap { event in
                 switch event {
+                case .clients: nil
                 case .file: .policyFile
                 case .cgroups: .cgroups
                 case .directories: .pins

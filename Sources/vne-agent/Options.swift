@@ -70,6 +70,13 @@ struct TimeLimit: ExpressibleByArgument, CustomStringConvertible {
     }
 }
 
+extension TextPlace: ExpressibleByArgument {
+    /// `127.0.0.1:9417`, `[::1]:9417` or `unix:/run/vne/metrics.sock`.
+    public init?(argument: String) {
+        self.init(argument)
+    }
+}
+
 extension Cleaning: ExpressibleByArgument {}
 
 extension Capability: ExpressibleByArgument {}

@@ -11,25 +11,39 @@ extension Session {
         return denials
     }
 
-    /// Hands denials over as they happen, until the process ends. The instance's lock is held only to look names up.
-    static func follow(_ options: InstanceOptions, _ body: ([DenialRecord]) throws -> Void) throws {
-        var stream = try openDenials(options)
-        while true {
-            var denials: [Denial] = []
-            try stream.poll(milliseconds: -1) { denials.append($0) }
-            guard !denials.isEmpty else { continue }
-            try body(try Session(options, .show).agent.denialRecords(of: denials))
-        }
+    /// Opens the ring buffer, and lets go of the instance's lock: what follows goes on for long.
+    static func openDenials(_ options: InstanceOptions) throws -> DenialStream {
+        guard let loaded = try Session(options, .show).loaded else { throw notLoaded(options) }
+        return try loaded.denialStream()
     }
 
-    /// The ring buffer of a loaded instance.
-    static func openDenials(_ options: InstanceOptions) throws -> DenialStream {
-        guard let loaded = try Session(options, .show).loaded else {
-            throw AgentError(
-                .notFound, "the instance \(options.instance) is not loaded",
-                hint: "publish a policy: vne-agent apply POLICY.yaml")
+    /// The error of a command that has nothing to look at.
+    static func notLoaded(_ options: InstanceOptions) -> AgentError {
+        AgentError(
+            .notFound, "the instance \(options.instance) is not loaded",
+            hint: "publish a policy: vne-agent apply POLICY.yaml")
+    }
+
+    /// Hands denials over as they happen, until a signal, or the end of whoever reads the output, ends it. The instance's
+    /// lock is held only to look names up.
+    static func follow(_ options: InstanceOptions, _ body: ([DenialRecord]) throws -> Void) throws {
+        let events = try CommandEvents()
+        var stream = try openDenials(options)
+        var reader = DenialReader()
+        while true {
+            switch try events.wait(reading: stream.descriptor, until: HostEvents.now + .seconds(5)) {
+            case .stop: return
+            case .resized: break
+            case .time:
+                guard try Session(options, .show).loaded?.denialStreamID() == stream.id else {
+                    throw AgentError(.notFound, "the instance \(options.instance) was unloaded")
+                }
+            case .readable:
+                var denials: [Denial] = []
+                try stream.poll(milliseconds: 0) { denials.append($0) }
+                try body(try reader.records(of: denials, by: try Session(options, .show).agent))
+            }
         }
-        return try loaded.denialStream()
     }
 
     /// An agent that looks at the host as any user may, and at the kernel where it may.

@@ -4,27 +4,32 @@ import VNEBPF
 import VNEHost
 
 extension Session {
-    /// How long a signal may wait for its answer.
-    private static let patience = Duration.milliseconds(200)
-
     /// Learns from the denials that wait in the ring buffer, and from those that come until the time is over or a signal
     /// asks to end. The instance's lock is held only to look names and counters up.
     static func learn(
         for limit: Duration?, _ options: InstanceOptions, into denials: inout LearntDenials
     ) throws {
-        let signals = try SignalWatch.ofEnding()
+        let events = try CommandEvents()
         let end = limit.map { HostEvents.now + $0 }
         var stream = try openDenials(options)
-        try learn(from: &stream, .zero, options, into: &denials)
+        var reader = DenialReader()
+        denials.add(try waiting(in: &stream, options, &reader))
         let before = try Session(options, .show).agent.counts(for: denials)
         denials.reckon(with: before, since: .attached, whole: false)
-        while signals.pending().isEmpty, end.map({ HostEvents.now < $0 }) ?? true {
-            try learn(
-                from: &stream, min(end.map { $0 - HostEvents.now } ?? patience, patience), options, into: &denials)
+        learning: while true {
+            // Without an end, a look an hour costs nothing.
+            switch try events.wait(reading: stream.descriptor, until: end ?? HostEvents.now + .seconds(3600)) {
+            case .readable: denials.add(try waiting(in: &stream, options, &reader))
+            case .stop: break learning
+            case .time: if end != nil { break learning }
+            case .resized: break
+            }
+            // Denials may come without a pause.
+            if let end, HostEvents.now >= end { break }
         }
         // What came after the last look is counted, and has to be there as well.
         let after = try Session(options, .show).agent.counts(for: denials)
-        try learn(from: &stream, .zero, options, into: &denials)
+        denials.add(try waiting(in: &stream, options, &reader))
         let counted = after.map { name, count in
             let earlier = before[name, default: 0]
             // One that was attached anew began at zero.
@@ -37,20 +42,15 @@ extension Session {
     static func learn(
         from records: [DenialRecord], _ options: InstanceOptions, into denials: inout LearntDenials
     ) throws {
-        let agent = try Session(options, .show).agent
-        try agent.learn(from: records, into: &denials)
-        denials.reckon(with: try agent.counts(for: denials), since: .attached, whole: false)
+        denials.add(records)
+        denials.reckon(with: try Session(options, .show).agent.counts(for: denials), since: .attached, whole: false)
     }
 
-    private static func learn(
-        from stream: inout DenialStream, _ patience: Duration, _ options: InstanceOptions,
-        into denials: inout LearntDenials
-    ) throws {
+    private static func waiting(
+        in stream: inout DenialStream, _ options: InstanceOptions, _ reader: inout DenialReader
+    ) throws -> [DenialRecord] {
         var found: [Denial] = []
-        let milliseconds = Int32(max(patience, .zero) / .milliseconds(1))
-        try stream.poll(milliseconds: milliseconds) { found.append($0) }
-        guard !found.isEmpty else { return }
-        let agent = try Session(options, .show).agent
-        try agent.learn(from: try agent.denialRecords(of: found), into: &denials)
+        try stream.poll(milliseconds: 0) { found.append($0) }
+        return found.isEmpty ? [] : try reader.records(of: found, by: try Session(options, .show).agent)
     }
 }

@@ -58,6 +58,9 @@ struct ExplainCommand: ParsableCommand {
         commandName: "explain",
         abstract: "Say what becomes of a flow, by which rule, and where in the kernel.",
         discussion: """
+            Each end that decides has a line: the hook, in the words of status and of the kernel, the verdict, the \
+            reason, and the line of the policy file. UDP is explained for a socket that is not connected; one that is \
+            comes by the hook of connect, which decides alike.
             The port is the one that the flow is opened to, whoever begins; without one, every port is asked for. The \
             exit status is 0 if the flow is allowed (whatever the port) and 7 if it is denied. A name stands for an \
             address of a family that both have. Examples:
@@ -96,13 +99,17 @@ struct FlowsCommand: ParsableCommand {
         abstract: "Show the applications' flows, or the denials as they happen.",
         discussion: """
             Without options: sockets and recorded datagram flows, with what the policy says of them. With --denied: \
-            those that it forbids, and the denials since the last look, as each is shown once. Examples:
+            those that it forbids, and the denials since the last look, as each is shown once. With --follow, \
+            whatever else: denials as they happen, also those that audit mode lets through, a line each, until Ctrl-C. Times are of the \
+            monotonic clock, as those of journalctl -o short-monotonic. At most 64 a second are recorded of each \
+            application, while status counts all of them. One command at a time can read them: what it has read is gone. \
+            Examples:
               vne-agent flows
               vne-agent flows --denied
               vne-agent flows --follow --json
             """)
 
-    @Flag(help: "Show denials as they happen.")
+    @Flag(help: "Show denials as they happen, also those that audit mode lets through.")
     var follow = false
 
     @Flag(help: "Show only what is denied.")
@@ -125,7 +132,8 @@ struct FlowsCommand: ParsableCommand {
             if output.json { try Console.show(json: flows) } else { Console.show(flows.table) }
             return
         }
-        let denials = try session.agent.denialRecords(of: session.recentDenials())
+        var reader = DenialReader()
+        let denials = try reader.records(of: session.recentDenials(), by: session.agent)
         if output.json { return try Console.show(json: Denied(flows: flows, denials: denials)) }
         if !flows.isEmpty { Console.show(flows.table) }
         denials.forEach { Console.show($0) }

@@ -34,7 +34,7 @@ struct VNEAgentCommand: ParsableCommand {
         subcommands: [
             ApplyCommand.self, ConfirmCommand.self, RunCommand.self, AwaitCommand.self, AttachCommand.self,
             DetachCommand.self, ExecCommand.self, StatusCommand.self, ListCommand.self, ExplainCommand.self,
-            FlowsCommand.self, SuggestCommand.self,
+            FlowsCommand.self, SuggestCommand.self, TopCommand.self, MetricsCommand.self,
             DumpCommand.self, CheckCommand.self, UnloadCommand.self,
         ])
 
@@ -70,5 +70,6 @@ struct VNEAgentCommand: ParsableCommand {
 
 /// What this build is.
 enum Version {
-    static let text = "vne-agent 0.1.0"
+    static let number = "0.1.0"
+    static let text = "vne-agent \(number)"
 }

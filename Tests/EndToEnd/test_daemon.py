@@ -296,7 +296,7 @@ class Life(Running):
 
 
 class Await(Running):
-    """What `ExecStartPre=` of a service does, from inside its cgroup."""
+    """What `ExecCondition=` of a service does, from inside its cgroup."""
 
     def test_it_ends_once_the_application_is_attached(self):
         self.host.make("not/yet/deep")

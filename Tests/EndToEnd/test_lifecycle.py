@@ -225,10 +225,31 @@ answer(attempt(body))
         time.sleep(0.5)
         self.assertEqual(self.host.python("web", ASK_TCP, "10.10.3.1", "80"), "EPERM")
         deadline = time.monotonic() + 5
-        event = follow.stdout.readline()
+        event = json.loads(follow.stdout.readline())
         self.assertLess(time.monotonic(), deadline)
-        self.assertIn("10.10.3.1", event)
+        self.assertEqual({key: event[key] for key in ("application", "environment", "hook", "reason", "remote", "peer")},
+                         {"application": "web", "environment": "shop", "hook": "connect", "reason": "other-environment",
+                          "remote": "10.10.3.1", "peer": "bank"})
+        self.assertTrue(event["command"].startswith("python3") and event["process"] > 1, event)
+        # There is one reader at a time, and who it is, is told.
+        for second in (["--follow"], ["--denied"]):
+            refused = self.host.agent("flows", *second, check=False)
+            self.assertEqual(refused.returncode, 5, refused.stderr)
+            self.assertIn(f"process {follow.pid}", refused.stderr)
         follow.send_signal(signal.SIGINT)
+        self.assertEqual((follow.wait(10), follow.stdout.read()), (0, ""))
+
+    def test_a_follower_ends_with_its_reader_or_with_the_instance(self):
+        self.host.attach("web", "shop", "10.10.2.1")
+        follow = self.host.start(None, *self.host.agent_command("flows", "--follow"))
+        time.sleep(0.5)
+        follow.stdout.close()
+        self.assertEqual(follow.wait(10), 0)
+        follow = self.host.start(None, *self.host.agent_command("flows", "--follow"))
+        time.sleep(0.5)
+        self.host.agent("unload")
+        self.assertEqual(follow.wait(10), 4)
+        self.assertIn("was unloaded", follow.stdout.read())
 
     def test_instances_do_not_see_each_other(self):
         with Host("second", policy=POLICY, remote=False) as other:

@@ -258,6 +258,18 @@ class Life(unittest.TestCase):
         self.assertEqual(self.machine.run("dpkg", "--verify", "vne").stdout, "")
         self.assertEqual(self.machine.run("systemd-analyze", "verify", "vne-agent.service").stderr, "")
 
+    def test_the_drop_in_for_metrics_opens_the_unit_as_far_as_they_need(self):
+        self.install(package())
+        self.machine.write("/etc/vne/policy.yaml", POLICY)
+        self.machine.run("mkdir", "-p", "/etc/systemd/system/vne-agent.service.d")
+        self.machine.run("ln", "-s", "/usr/share/vne/metrics.conf", "/etc/systemd/system/vne-agent.service.d/")
+        self.machine.run("systemctl", "daemon-reload")
+        self.machine.run("systemctl", "restart", "vne-agent")
+        self.assertEqual(self.state(), "active")
+        served = self.machine.run("curl", "-sSf", "http://127.0.0.1:9417/metrics").stdout
+        self.assertEqual(served, self.machine.run("vne-agent", "metrics").stdout)
+        self.assertEqual(self.machine.run("systemd-analyze", "verify", "vne-agent.service").stderr, "")
+
     def test_a_service_that_joined_is_inside_from_its_first_instruction_at_each_start(self):
         self.install(package())
         self.start_services()

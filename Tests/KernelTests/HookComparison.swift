@@ -37,20 +37,29 @@ struct HookComparison {
 
     /// Publishes the policy of a seed.
     init(in world: HookWorld, seed: UInt64) throws {
-        self.world = world
-        self.seed = seed
-        random = RandomPolicies(seed: seed)
-        policy = random.policy()
-        index = PolicyIndex(policy)
+        var random = RandomPolicies(seed: seed)
+        let policy = random.policy()
         var host = random.host()
         host.addresses.formUnion(HookWorld.hostAddresses)
         host.interfaces = random.coin(0.7) ? ["veth0": world.wire] : [:]
+        try self.init(in: world, seed: seed, choosing: random, policy: policy, text: "", host: host)
+    }
+
+    /// Publishes a policy, with the text of its file.
+    init(
+        in world: HookWorld, seed: UInt64, choosing random: RandomPolicies, policy: Policy, text: String, host: HostView
+    ) throws {
+        self.world = world
+        self.seed = seed
+        self.random = random
+        self.policy = policy
         self.host = host
+        index = PolicyIndex(policy)
         landmarks = Landmarks(of: policy, on: host)
         ledgers = world.members.map { _ in FlowLedger() }
         connected = world.members.map { _ in [] }
         kept = world.members.map { _ in 0 }
-        try world.publish(policy, on: host)
+        try world.publish(policy, text: text, on: host)
     }
 
     /// The first attempt about which the two differ; nil if they agree on at least so many calls and packets.

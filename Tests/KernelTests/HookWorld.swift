@@ -4,6 +4,10 @@ import TestSupport
 
 @testable import VNEBPF
 
+/// setns(2), which Glibc's module does not have.
+@_silgen_name("setns") private func setns(_ descriptor: Int32, _ kind: Int32) -> Int32
+private let CLONE_NEWNET: Int32 = 0x4000_0000
+
 /// A host in a network namespace: an instance with four applications attached, a process of the host, and a neighbour on
 /// the wire that can send whatever it likes. Everything goes with it.
 final class HookWorld {
@@ -194,12 +198,12 @@ final class HookWorld {
     }
 
     /// Publishes a policy and attaches egress where it asks for it. No flow that was recorded before counts.
-    func publish(_ policy: Policy, on host: HostView) throws {
+    func publish(_ policy: Policy, text: String, on host: HostView) throws {
         for member in members {
             try member.prober.demand("drop kept-")
             try member.prober.demand("drain")
         }
-        try instance.publish(policy, text: "", on: host, revoking: true)
+        try instance.publish(policy, text: text, on: host, revoking: true)
         for index in members.indices {
             let application = members[index].application
             let egress = policy.environment(named: application.environment)?.needsEgress == true
@@ -212,6 +216,23 @@ final class HookWorld {
         }
         // The coarse clock has to pass the time up to which no flow counts.
         usleep(30_000)
+    }
+
+    /// Runs something on this thread in the host's network namespace.
+    func inside<Result>(_ body: () throws -> Result) throws -> Result {
+        func enter(_ path: String) throws {
+            let namespace = unsafe Glibc.open(path, O_RDONLY | O_CLOEXEC)
+            defer { close(namespace) }
+            guard setns(namespace, CLONE_NEWNET) == 0 else { throw TestFailure("setns \(path): \(errno)") }
+        }
+        let outside = unsafe Glibc.open("/proc/thread-self/ns/net", O_RDONLY | O_CLOEXEC)
+        defer {
+            // A thread that stays there would run other tests in the wrong place.
+            precondition(setns(outside, CLONE_NEWNET) == 0)
+            close(outside)
+        }
+        try enter("/run/netns/\(name)")
+        return try body()
     }
 
     /// What the hooks of an application have counted.

@@ -20,8 +20,8 @@ import VNEAgent
             answer.description == """
                 tcp: web (shop, 10.10.2.1) to 10.10.3.1 (application db of payments)
                 ALLOWED, port 5432
-                  connect at web: allowed: a permit of the policy covers it [permit]  policy.yaml:6
-                  ingress at db: allowed: a permit of the policy covers it [permit]  policy.yaml:6
+                  connect (cgroup/connect4) at web: allowed: a permit of the policy covers it [permit]  policy.yaml:6
+                  ingress (cgroup_skb/ingress) at db: allowed: a permit of the policy covers it [permit]  policy.yaml:6
                 """)
     }
 
@@ -77,14 +77,44 @@ import VNEAgent
         #expect(try explain("web", "db/ping").cases.first?.sides.first?.hook == "create")
     }
 
+    @Test func `the kernel's own name of the hook is told`() throws {
+        func hooks(_ peer: String, incoming: Bool = false) throws -> [String]? {
+            try explain("web", peer, incoming: incoming).cases.first?.sides.map(\.attachPoint)
+        }
+        #expect(try hooks("db:80") == ["cgroup/connect4", "cgroup_skb/ingress"])
+        #expect(try hooks("db:80/udp") == ["cgroup/sendmsg4", "cgroup_skb/ingress"])
+        #expect(try hooks("[2001:db8::9]:80") == ["cgroup/connect6"])
+        #expect(try hooks("[2001:db8::9]:80/udp") == ["cgroup/sendmsg6"])
+        #expect(try hooks("198.51.100.1/ping") == ["cgroup/sock_create"])
+        #expect(try hooks("198.51.100.1:80", incoming: true) == ["cgroup_skb/ingress"])
+    }
+
+    @Test func `a datagram to its loopback is denied where a wildcard of the host would get it`() throws {
+        func wildcard(_ local: String, _ port: UInt16, cgroup: UInt64 = 0) -> ObservedSocket {
+            ObservedSocket(
+                family: local.contains(":") ? 10 : 2, transport: .udp, cookie: UInt64(port), state: 7,
+                local: IPAddress(local), localPort: port, remote: nil, remotePort: 0, cgroupID: cgroup, inode: 0,
+                interface: 0)
+        }
+        world.sockets = [wildcard("0.0.0.0", 5_353), wildcard("0.0.0.0", 5_000), wildcard("::", 5_001)]
+        let ranges = ["1-4999", "5000-5001", "5002-5352", "5353", "5354-65535"]
+        #expect(try explain("web", "127.0.0.1/udp").cases.map(\.ports) == ranges)
+        #expect(try explain("web", "127.0.0.1:5353/udp").cases.first?.sides.map(\.reason) == ["loopback"])
+        #expect(try explain("web", "[::1]:5001/udp").cases.first?.sides.map(\.reason) == ["loopback"])
+        #expect(try explain("web", "[::1]:5353/udp").allowed)
+        // Its own socket at that port is found first.
+        world.sockets.append(wildcard("10.10.2.1", 5_353, cgroup: 10))
+        #expect(try explain("web", "127.0.0.1:5353/udp").allowed)
+    }
+
     @Test func `an IPv6 flow is told as an IPv4 one is`() throws {
         try world.publish(Samples.dualAttached)
         #expect(
             try explain("web", "[fd00:0:3::1]:5432").description == """
                 tcp: web (shop, fd00:0:2::1) to fd00:0:3::1 (application db of payments)
                 ALLOWED, port 5432
-                  connect at web: allowed: a permit of the policy covers it [permit]  policy.yaml:6
-                  ingress at db: allowed: a permit of the policy covers it [permit]  policy.yaml:6
+                  connect (cgroup/connect6) at web: allowed: a permit of the policy covers it [permit]  policy.yaml:6
+                  ingress (cgroup_skb/ingress) at db: allowed: a permit of the policy covers it [permit]  policy.yaml:6
                 """)
         #expect(try explain("web", "fd00:0:3::1").cases.map(\.ports) == ["1-5431", "5432", "5433-65535"])
         let answer = try explain("db", "[2001:db8::99]:5432", incoming: true)

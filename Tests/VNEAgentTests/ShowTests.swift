@@ -161,12 +161,32 @@ import Testing
         var native = denial
         native.remote = address("fd00:0:3::1")
         native.reason = .noFamily
+        var reader = DenialReader()
         #expect(
-            try world.agent.denialRecords(of: [denial, packet, native]).map(\.description) == [
-                "12.000345 web connect denied tcp - -> 10.10.3.1:22: other-environment (curl, 812)",
-                "12.000345 cgroup 5 ingress denied tcp 10.10.2.1:80 <- 10.10.3.1:22: other-environment",
+            try reader.records(of: [denial, packet, native], by: world.agent).map(\.description) == [
+                "12.000345 web connect denied tcp - -> 10.10.3.1:22 (db): other-environment (curl, 812)",
+                "12.000345 cgroup 5 ingress denied tcp 10.10.2.1:80 <- 10.10.3.1:22 (db): other-environment",
                 "12.000345 web connect denied tcp - -> [fd00:0:3::1]:22: no-family (curl, 812)",
             ])
+    }
+
+    @Test func `a denial by a line of the policy names it, as the policy is at that time`() throws {
+        func denial(_ hook: Hook) -> Denial {
+            Denial(
+                time: 0, cgroupID: 20, hook: hook, reason: .remoteDenied, audited: false, transport: 6,
+                remote: address("198.51.100.9"), remotePort: 443, local: address("10.10.3.1"), localPort: 5432,
+                process: 0, command: "")
+        }
+        var reader = DenialReader()
+        func lines() throws -> [String] {
+            try reader.records(of: [denial(.connect), denial(.ingress)], by: world.agent)
+                .map { "\($0.file ?? "-"):\($0.line ?? 0)" }
+        }
+        #expect(try lines() == ["policy.yaml:9", "policy.yaml:9"])
+        try world.publish("\n" + Samples.attached)
+        #expect(try lines() == ["policy.yaml:10", "policy.yaml:10"])
+        try world.publish(Samples.attached.replacing("remote: deny", with: "remote: allow"))
+        #expect(try lines() == ["-:0", "-:0"])
     }
 
     @Test func `a policy file is checked against this host`() throws {

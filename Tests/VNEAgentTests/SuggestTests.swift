@@ -15,14 +15,15 @@ import Testing
         _ reason: String = "other-environment", hook: String = "connect", audited: Bool = true, to port: UInt16 = 443
     ) -> DenialRecord {
         DenialRecord(
-            time: 1, application: "web", hook: hook, reason: reason, audited: audited, transport: "tcp",
+            time: 1, application: "web", environment: "shop", hook: hook, reason: reason, audited: audited,
+            transport: "tcp",
             remote: address("10.10.3.1"), remotePort: port, local: address("10.10.2.1"), localPort: 0, process: 7,
             command: "curl")
     }
 
     private func report(_ records: [DenialRecord], enforced: Bool = false) throws -> SuggestionReport {
         var denials = LearntDenials(enforced: enforced)
-        try world.agent.learn(from: records, into: &denials)
+        denials.add(records)
         return try world.agent.suggestions(from: denials)
     }
 
@@ -48,7 +49,7 @@ import Testing
         world.counters[10] = VerdictCounters(
             verdicts: [.connect: [.permit: 9, .otherEnvironment: 7, .remoteDenied: 1]], audited: [.connect: 6])
         var denials = LearntDenials(enforced: false)
-        try world.agent.learn(from: [record(), record("protocol", audited: false)], into: &denials)
+        denials.add([record(), record("protocol", audited: false)])
         let counts = try world.agent.counts(for: denials)
         #expect(counts == ["web": 6, "db": 0])
         #expect(try world.agent.counts(for: LearntDenials(enforced: true)) == ["web": 8, "db": 0])

@@ -320,7 +320,9 @@ extension KernelSuite {
             #expect(try world.run(in: cgroup, KernelWorld.connect) == "\(EPERM)")
 
             var stream = try instance.denialStream()
-            #expect(throws: BPFError.denialsBusy(instance: world.name)) { try instance.denials { _ in } }
+            #expect(throws: BPFError.denialsBusy(instance: world.name, process: "\(getpid())")) {
+                try instance.denials { _ in }
+            }
             var denials: [Denial] = []
             try stream.poll(milliseconds: 1000) { denials.append($0) }
             let denial = try #require(denials.first { $0.hook == .connect })
