@@ -26,4 +26,6 @@ public enum ExitStatus: Int32, CaseIterable, Hashable, Sendable, Codable {
     case rolledBack = 9
     /// `exec` failed before it ran the program.
     case launchFailed = 125
+    /// `await`: the application is not attached. Of `ExecCondition=`, systemd takes this status alone for a failure.
+    case notAttached = 255
 }

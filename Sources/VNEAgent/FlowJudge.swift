@@ -132,7 +132,7 @@ struct FlowJudge {
     private func origin(of socket: ObservedSocket, owner: Int) -> Origin {
         if listeners.contains(Listener(owner: owner, port: socket.localPort)) { return .accepted }
         // Nobody listens there (any more): the end with a port of the usual ephemeral range connected to the other.
-        let ephemeral = 32768...60999 as ClosedRange<UInt16>
+        let ephemeral = RecordedDenial.ephemeralPorts
         return ephemeral.contains(socket.localPort) && !ephemeral.contains(socket.remotePort) ? .connected : .unknown
     }
 

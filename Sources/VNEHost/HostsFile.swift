@@ -54,33 +54,30 @@ struct HostsFile {
 
     /// A file's bytes with the block as it should be, and without any block.
     func merged(_ bytes: [UInt8], _ hosts: [NamedHost]) -> (text: [UInt8], rest: [UInt8]) {
-        var before: [UInt8] = []
-        var after: [UInt8] = []
-        // Where the block was, if there was one; lines behind a mark that never ends are somebody's.
-        var block: [UInt8]?
-        var isPast = false
+        var rest: [UInt8] = []
+        // Where the first block is, and the one that is being read.
+        var place: Int?
+        var block: [ArraySlice<UInt8>]?
         for line in Self.lines(of: bytes) {
-            if block != nil, !isPast {
-                block? += line
-                isPast = line.starts(with: Array(end.utf8))
-            } else if block == nil, line.starts(with: Array(begin.utf8)) {
-                block = Array(line)
-            } else if block == nil {
-                before += line
+            if block != nil {
+                block?.append(line)
+                if line.starts(with: Array(end.utf8)) { block = nil }
+            } else if line.starts(with: Array(begin.utf8)) {
+                place = place ?? rest.count
+                block = [line]
             } else {
-                after += line
+                rest += line
             }
         }
-        if let block, !isPast { before += Self.lines(of: block).dropFirst().joined() }
-        var text = before
-        if !hosts.isEmpty {
-            if let last = text.last, last != UInt8(ascii: "\n") { text.append(UInt8(ascii: "\n")) }
-            let lines = hosts.flatMap { host in host.addresses.all.map { "\($0) \(host.name)" } }
-            text += Array(
-                ([begin + ": names of applications; changes are lost"] + lines + [end, ""]).joined(separator: "\n").utf8
-            )
-        }
-        return (text + after, before + after)
+        // Lines behind a mark that never ends are somebody's.
+        if let block { rest += block.filter { !$0.starts(with: Array(begin.utf8)) }.joined() }
+        guard !hosts.isEmpty else { return (rest, rest) }
+        var text = rest
+        if place == nil, let last = text.last, last != UInt8(ascii: "\n") { text.append(UInt8(ascii: "\n")) }
+        let entries = hosts.flatMap { host in host.addresses.all.map { "\($0) \(host.name)" } }
+        let lines = [begin + ": names of applications; changes are lost"] + entries + [end, ""]
+        text.insert(contentsOf: lines.joined(separator: "\n").utf8, at: place ?? text.count)
+        return (text, rest)
     }
 
     private var begin: String { "# vne-agent \(instance), begin" }

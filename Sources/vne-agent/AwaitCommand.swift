@@ -7,20 +7,35 @@ struct AwaitCommand: ParsableCommand {
         commandName: "await",
         abstract: "Wait until the daemon has attached an application; fail if it does not.",
         discussion: """
-            For ExecStartPre= of a service whose cgroup the policy names: the service's own program starts only once its \
-            cgroup is an application. It works inside the application, too. Example:
-              ExecStartPre=+/usr/bin/vne-agent await nginx
+            For ExecCondition= of a service whose cgroup the policy names: nothing of the service starts before its \
+            cgroup is an application. The exit status is 0 or 255, which fails the service. It works inside the \
+            application, too. Example:
+              ExecCondition=+/usr/bin/vne-agent await nginx
             """)
 
     @Argument(help: "The application's name.")
     var application: String
 
     @Option(help: ArgumentHelp("How long to wait for the daemon and its answer: 30s, 5m.", valueName: "time"))
-    var timeout = TimeLimit(seconds: 30)
+    // A slow boot is no reason to fail. Shorter than what systemd gives a service to start, so that it is told why.
+    var timeout = TimeLimit(seconds: 80)
 
     @OptionGroup var instance: InstanceOptions
 
     func run() throws {
+        do {
+            try wait()
+        } catch var error as AgentError {
+            error.status = .notAttached
+            throw error
+        } catch let error as any ReportedError {
+            var report = error.report
+            report.status = .notAttached
+            throw report
+        }
+    }
+
+    private func wait() throws {
         try Session.requireRoot()
         let end = HostEvents.now + .seconds(timeout.seconds)
         guard let problem = try RequestSocket.ask(application, instance: instance.instance, until: end) else {

@@ -76,7 +76,7 @@ extension Session {
         guard let loaded = session.loaded else {
             throw AgentError(.notFound, "the instance \(options.instance) is not loaded")
         }
-        let detached = try session.agent.detachAll().map(\.name)
+        let detached = try session.agent.detachAll().map(\.name).sorted()
         try loaded.unload()
         Console.report(repairs: [], warnings: session.agent.forget())
         return detached

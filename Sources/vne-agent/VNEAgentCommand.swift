@@ -28,12 +28,13 @@ struct VNEAgentCommand: ParsableCommand {
               9    apply --confirm: not confirmed, the policy from before is back
               125  exec: failed before the program ran; 126 and 127: it cannot be
                    run, is not found; otherwise the program's own status
+              255  await: the application is not attached
             """,
         version: Version.text,
         subcommands: [
             ApplyCommand.self, ConfirmCommand.self, RunCommand.self, AwaitCommand.self, AttachCommand.self,
             DetachCommand.self, ExecCommand.self, StatusCommand.self, ListCommand.self, ExplainCommand.self,
-            FlowsCommand.self, TopCommand.self, MetricsCommand.self,
+            FlowsCommand.self, SuggestCommand.self, TopCommand.self, MetricsCommand.self,
             DumpCommand.self, CheckCommand.self, UnloadCommand.self,
         ])
 

@@ -26,7 +26,7 @@ def another_package(directory, version, change=lambda root: None):
         control.write_text(re.sub(r"^Version: .*$", f"Version: {version}", control.read_text(), flags=re.MULTILINE))
         change(root)
         made = Path(directory) / f"vne_{version}.deb"
-        run("dpkg-deb", "--root-owner-group", "-Zgzip", "--build", root, made)
+        run("dpkg-deb", "--root-owner-group", "-Znone", "--build", root, made)
     return made
 
 

@@ -296,7 +296,7 @@ class Life(Running):
 
 
 class Await(Running):
-    """What `ExecStartPre=` of a service does, from inside its cgroup."""
+    """What `ExecCondition=` of a service does, from inside its cgroup."""
 
     def test_it_ends_once_the_application_is_attached(self):
         self.host.make("not/yet/deep")
@@ -311,17 +311,17 @@ class Await(Running):
 
     def test_what_is_not_attached_is_said_with_a_reason(self):
         missing = self.host.agent("await", "deep", check=False)
-        self.assertEqual(missing.returncode, 1)
+        self.assertEqual(missing.returncode, 255)
         self.assertIn("its cgroup is to be", missing.stderr)
         unknown = self.host.agent("await", "wbe", check=False)
-        self.assertEqual(unknown.returncode, 1)
+        self.assertEqual(unknown.returncode, 255)
         self.assertIn("web", unknown.stderr)
 
     def test_without_a_daemon_it_fails_in_time(self):
         self.daemon.stop()
         begun = time.monotonic()
         late = self.host.agent("await", "web", "--timeout", "1s", check=False)
-        self.assertEqual(late.returncode, 1)
+        self.assertEqual(late.returncode, 255)
         self.assertIn("did not answer", late.stderr)
         self.assertLess(time.monotonic() - begun, 5 * SLOWNESS)
 

@@ -33,16 +33,18 @@ SERVER = """
 ExecStart=/usr/bin/python3 -m http.server 80 --directory /usr/share/doc/vne
 """
 
-# Calls one server of its own VNE and one of another, from its first instruction on, and writes down what came of it.
+# Calls one server of its own VNE and one of another, from its first instruction on, and writes down what came of it. It
+# does so in the unit's own preparation, too.
 CALLER = """
 [Unit]
 StartLimitIntervalSec=0
 [Service]
+ExecStartPre=/usr/bin/python3 /root/caller.py once
 ExecStart=/usr/bin/python3 /root/caller.py
 StandardOutput=append:/root/calls
 """
 CALLS = """
-import os, socket, time
+import os, socket, sys, time
 while True:
     for address in ("10.10.2.1", "10.10.3.1"):
         try:
@@ -53,6 +55,8 @@ while True:
             outcome = type(problem).__name__
         # A line is written at once, or not at all where the service is stopped.
         os.write(1, f"{time.monotonic()} {address} {outcome}\\n".encode())
+    if sys.argv[1:]:
+        break
     time.sleep(.01)
 """
 
@@ -266,6 +270,19 @@ class Life(unittest.TestCase):
         self.assertEqual(outcomes["10.10.3.1"], {"PermissionError"})
         # Until its server listens, it is refused as by any host.
         self.assertEqual(outcomes["10.10.2.1"] - {"ConnectionRefusedError"}, {"HTTP/1.0 200 OK"})
+
+    def test_what_a_unit_prepares_waits_for_its_cgroup_as_its_program_does(self):
+        self.install(package())
+        self.start_services()
+        self.machine.run("systemctl", "stop", "caller")
+        begun = len(self.calls())
+        self.machine.run("systemctl", "kill", "--signal", "STOP", "vne-agent")
+        self.machine.run("systemctl", "start", "--no-block", "caller")
+        time.sleep(1)
+        self.assertEqual(len(self.calls()), begun)
+        self.machine.run("systemctl", "kill", "--signal", "CONT", "vne-agent")
+        self.wait_for_calls(lambda calls: len(calls) > begun + 4)
+        self.assertEqual({each[2] for each in self.calls()[begun:]}, {"PermissionError", "HTTP/1.0 200 OK"})
 
     def test_an_upgrade_leaves_no_gap_and_starts_the_daemon_anew(self):
         self.install(self.older_package())

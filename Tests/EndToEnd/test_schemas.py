@@ -130,6 +130,12 @@ applications:
                 self.check("explain", "explain", "web", peer, *direction, statuses=(0, 7))
         self.check("explain", "explain", "later", "db", statuses=(0, 7))
 
+    def test_suggestions(self):
+        self.host.python("db", ASK_TCP, "10.10.2.1", "80")
+        self.host.python("web", ASK_TCP, "192.0.2.2", "81")
+        report = self.check("suggest", "suggest", "--for", "1s", "--enforced")
+        self.assertTrue(report["permits"] and report["unallowable"])
+
     def test_flows(self):
         self.host.serve("web", TCP_WHO, "0.0.0.0", "80")
         self.host.run("web", "python3", "-c", "import socket; socket.socket(socket.AF_INET, socket.SOCK_DGRAM)"

@@ -12,6 +12,7 @@ answer to the next, and whose connections and datagrams arrived here.
 import collections
 import json
 import os
+import selectors
 import signal
 import socket
 import sys
@@ -87,42 +88,50 @@ class Clock(Call):
 visitors = collections.Counter()
 
 
-def serve_streams(port):
-    listener = socket.socket()
-    listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-    listener.bind(("0.0.0.0", port))
-    listener.listen(128)
+def serve():
+    """Sends back what comes to the served ports. One thread does all of it: nobody waits for one to start."""
+    selector = selectors.DefaultSelector()
 
-    def echo(client):
-        with client:
-            try:
-                while data := client.recv(1):
-                    client.sendall(data)
-            except OSError:
-                pass
-    while True:
+    def accept(listener, port):
         client, peer = listener.accept()
         visitors[f"tcp/{port} {peer[0]}"] += 1
-        threading.Thread(target=echo, args=(client,), daemon=True).start()
+        selector.register(client, selectors.EVENT_READ, (echo, port))
 
-
-def serve_datagrams(port):
-    server = socket.socket(type=socket.SOCK_DGRAM)
-    server.bind(("0.0.0.0", port))
-    while True:
-        data, peer = server.recvfrom(16)
-        visitors[f"udp/{port} {peer[0]}"] += 1
+    def echo(client, _):
         try:
+            data = client.recv(16)
+            client.sendall(data)
+        except OSError:
+            data = b""
+        if not data:
+            selector.unregister(client)
+            client.close()
+
+    def echo_datagram(server, port):
+        try:
+            data, peer = server.recvfrom(16)
+            visitors[f"udp/{port} {peer[0]}"] += 1
             server.sendto(data, peer)
         except OSError:
             pass
 
+    for port in SERVED:
+        for kind, act in ((socket.SOCK_STREAM, accept), (socket.SOCK_DGRAM, echo_datagram)):
+            server = socket.socket(type=kind)
+            server.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            server.bind(("0.0.0.0", port))
+            if kind == socket.SOCK_STREAM:
+                server.listen(128)
+            selector.register(server, selectors.EVENT_READ, (act, port))
+    while True:
+        for key, _ in selector.select():
+            act, port = key.data
+            act(key.fileobj, port)
+
 
 def main(report, *texts):
     calls = [Clock("clock:-:0"), *map(Call, texts)]
-    for port in SERVED:
-        for serve in (serve_streams, serve_datagrams):
-            threading.Thread(target=serve, args=(port,), daemon=True).start()
+    threading.Thread(target=serve, daemon=True).start()
     for call in calls:
         threading.Thread(target=call.repeat, daemon=True).start()
     stopped = threading.Event()

@@ -4,7 +4,7 @@ import PolicyModel
 
 @testable import VNEHost
 
-/// Bytes as what the kernel answers by netlink.
+/// Bytes as what the kernel answers by netlink, and hosts of a link say of addresses.
 struct NetlinkInput {
     private let bytes: [UInt8]
 
@@ -23,6 +23,11 @@ struct NetlinkInput {
                 try require(
                     SocketDiagnostics.identity(of: socket).count, equals: 48, "the identity of \(socket.summary)")
             }
+        }
+        for family in AddressFamily.allCases {
+            let etherType = NeighbourMessage.etherType(of: family)
+            let said = NeighbourMessage(etherType: etherType, destination: .broadcast, payload: bytes).claimed
+            try require(said?.family != .ipv6 || family == .ipv6, "an IPv6 address in ARP")
         }
         // The same as answers of a kernel: to every request that the program makes.
         let rtnetlink = Rtnetlink(Echo(bytes))

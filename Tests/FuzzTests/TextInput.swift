@@ -31,6 +31,10 @@ struct TextInput {
         _ = ResolverConfiguration(parsing: text).sharedServices
         _ = MountTable(parsing: text)
         _ = ProcessEntry.startTime(parsing: text)
+        // What is not the instance's stays as it is, whatever it is.
+        let hosts = HostsFile(path: "", instance: "fuzz")
+        let once = hosts.merged(bytes, [])
+        try require(hosts.merged(once.text, []).text, equals: once.text, "a hosts file without names, again")
         var nearest = NearestWord()
         _ = nearest.find(text, in: TransportProtocol.allCases.map(\.rawValue))
     }

@@ -19,7 +19,7 @@ from virtual import processor  # noqa: E402
 
 CACHE = PROJECT / ".build" / "guest"
 # How long the emulated machine may take to start, or to end a command.
-PATIENCE = 600
+PATIENCE = 1200
 
 
 class Guest:

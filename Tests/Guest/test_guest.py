@@ -71,7 +71,7 @@ UNITS = {
     "collector": ([80, 9090], [], [f"tcp:{WEB}:80", f"tcp:{DB}:5432"]),
 }
 # The two lines of docs/DAEMON.md, for a unit that is called otherwise than its application.
-TWO_LINES = "[Service]\nExecStartPre=+/usr/bin/vne-agent await web\n"
+TWO_LINES = "[Service]\nExecCondition=+/usr/bin/vne-agent await web\n"
 
 # What a call of each kind comes to from inside a cgroup, or from outside all of them.
 PROBE = r"""

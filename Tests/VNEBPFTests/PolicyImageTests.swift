@@ -269,6 +269,15 @@ func addresses(_ texts: String...) -> ApplicationAddresses {
         for name in ["", "env-", "env-1000", "B", "a.", "zz"] { #expect(try image.environment(named: name) == nil) }
     }
 
+    @Test func `how applications are known to others is kept`() throws {
+        #expect(try reader(policy([])).identity == PublishedIdentity())
+        var named = policy([])
+        named.interface = "fifteen-bytes-0"
+        named.resolvesHostnames = false
+        let identity = PublishedIdentity(interface: "fifteen-bytes-0", resolvesHostnames: false)
+        #expect(try reader(named).identity == identity)
+    }
+
     @Test func `the file and its name are kept`() throws {
         var policy = policy([])
         let text = String(repeating: "# ümläut und mehr\n", count: 500)
@@ -375,7 +384,8 @@ func addresses(_ texts: String...) -> ApplicationAddresses {
             Environment(name: "b", addresses: [prefix("10.10.2.0/24")]),
         ])
         let error = #expect(throws: PolicyImageError.self) { try reader(policy) }
-        #expect(error?.problem == .rules(count: 65, most: 64))
+        // What suggestions keep to.
+        #expect(error?.problem == .rules(count: 65, most: Suggestions.rangesAtMost))
         #expect(error?.description.hasPrefix("policy.yaml:17: ") == true)
     }
 

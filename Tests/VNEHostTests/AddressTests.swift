@@ -22,6 +22,31 @@ import Testing
         }
     }
 
+    @Test(arguments: ["10.99.2.1", "fd00:99::2:1"])
+    func `an address is on the interface that is named, and follows to another one`(text: String) throws {
+        try inNewNetworkNamespace {
+            for command in [
+                ["ip", "link", "add", "a0", "type", "veth", "peer", "name", "b0"], ["ip", "link", "set", "lo", "up"],
+                ["ip", "link", "set", "a0", "up"], ["ip", "link", "set", "b0", "up"],
+            ] { #expect(try run(command).status == 0, "\(command)") }
+            let host = LinuxHost(instance: "test")
+            let address = try #require(IPAddress(text))
+            #expect(try host.addAddress(address, on: "a0"))
+            #expect(try host.carriedAddresses(on: "a0").contains(address))
+            #expect(try !host.carriedAddresses(on: nil).contains(address))
+            #expect(try host.addAddress(address, on: nil))
+            try host.removeAddress(address, besides: nil)
+            #expect(try !host.carriedAddresses(on: "a0").contains(address))
+            #expect(try host.carriedAddresses(on: nil).contains(address))
+            #expect(try host.addAddress(address, on: "b0"))
+            try host.removeAddress(address, besides: "b0")
+            try host.removeAddress(address)
+            #expect(try !host.interfaceAddresses().contains(address))
+            let error = #expect(throws: HostError.self) { try host.addAddress(address, on: "c0") }
+            #expect(error?.kind == .missing)
+        }
+    }
+
     @Test func `an IPv6 address can be reached as soon as it is there`() throws {
         try inNewNetworkNamespace {
             let host = LinuxHost(instance: "test")

@@ -53,7 +53,8 @@ import Testing
         #expect(another.text == "# vne-agent another, begin\n10.10.9.9 nine\n# vne-agent another, end\n")
         let open = ThrowawayFile("# vne-agent test, begin\n" + Self.foreign)
         _ = try file(open.path).write(hosts)
-        #expect(open.text == Self.foreign + Self.block)
+        // As if it had ended there.
+        #expect(open.text == Self.block + Self.foreign)
     }
 
     @Test func `names that other lines have, too, are told`() throws {
