@@ -22,6 +22,11 @@ FILTER    ?=
 SUITES    ?=
 # bench against another build: make bench AGAINST=/tmp/old/bin/vne-agent
 AGAINST   ?=
+# and one measurement: make bench ONLY=daemon
+ONLY      ?=
+# How often endurance kills the daemon, and upgrades the package
+KILLS     ?= 200
+UPGRADES  ?= 50
 # How long to fuzz, all targets together
 FUZZ_SECONDS ?= 60
 MULTIARCH := $(shell gcc -print-multiarch 2>/dev/null || echo x86_64-linux-gnu)
@@ -31,7 +36,9 @@ BPF_PARTS   := maps outgoing incoming create bind connect send name ingress egre
 BPF_OBJECT  := $(BPF_OUTPUT)/vne.bpf.o
 BPF_TEST    := $(BPF_OUTPUT)/decision_test.bpf.o
 BPF_EMPTY   := $(BPF_OUTPUT)/empty.bpf.o
-BPF_CFLAGS  := -g -O2 -mcpu=v3 -fno-jump-tables -target bpf -Wall -Wextra -Werror -Ibpf/include -Ibpf -idirafter /usr/include/$(MULTIARCH)
+# What the compiler makes the programs for: a second build for the tests is one for small size.
+BPF_OPTIMIZE ?= -O2
+BPF_CFLAGS  := -g $(BPF_OPTIMIZE) -mcpu=v3 -fno-jump-tables -target bpf -Wall -Wextra -Werror -Ibpf/include -Ibpf -idirafter /usr/include/$(MULTIARCH)
 # Nothing dynamic: the agent starts in two milliseconds and runs on a host without Swift.
 RELEASE     := -c release -Xswiftc -static-executable -Xlinker -lelf -Xlinker -lz
 # libFuzzer without a main function, as the toolchain has it; Package.swift links it, with lld, as gold fails on
@@ -43,12 +50,12 @@ BUILD_PACKAGES := libbpf-dev libelf-dev zlib1g-dev libyaml-dev linux-libc-dev bp
 TEST_PACKAGES  := $(BUILD_PACKAGES) nginx-light redis-server redis-tools curl netcat-openbsd strace iproute2 clang-format-14 \
 	libpython3.11-testsuite bind9-dnsutils dnsmasq-base iputils-ping openssh-server openssh-client caddy nftables \
 	systemd python3-jsonschema lintian man-db mandoc zsh fish
-KERNELS_PACKAGES := qemu-system-x86 mmdebstrap cpio kmod
+KERNELS_PACKAGES := qemu-system-x86 mmdebstrap cpio kmod e2fsprogs
 DEMO_PACKAGES  := $(BUILD_PACKAGES) nginx-light redis-server redis-tools curl iproute2
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help build bpf demo test test-unit test-kernel test-e2e test-kernels bench fuzz check format docs install install-files \
+.PHONY: help build bpf demo test test-unit test-kernel test-e2e test-kernels test-guest endurance bench fuzz check format docs install install-files \
 	uninstall deb clean packages-build packages-test packages-kernels packages-demo
 
 help: ## what each target does
@@ -108,13 +115,22 @@ test-e2e: packages-test deb ## tests on real applications, hosts and attacks (ro
 	$(SWIFT) build --product vne-agent
 	python3 -m unittest discover -v -s Tests/EndToEnd -t Tests/EndToEnd -p 'test_*.py' $(if $(FILTER),-k $(FILTER))
 
+endurance: packages-test deb ## kill the daemon KILLS times and upgrade the package UPGRADES times under load (root)
+	@./packaging/need-root endurance
+	VNE_ENDURANCE_KILLS=$(KILLS) VNE_ENDURANCE_UPGRADES=$(UPGRADES) \
+		python3 -m unittest discover -v -s Tests/EndToEnd -t Tests/EndToEnd -p test_endurance.py
+
+test-guest: packages-kernels deb ## install the package on a stock Debian 12 in a virtual machine, and reboot it (root)
+	@./packaging/need-root test-guest
+	python3 -m unittest discover -v -s Tests/Guest -t Tests/Guest $(if $(FILTER),-k $(FILTER))
+
 test-kernels: packages-kernels build ## end-to-end tests on Debian 12's stock kernel in a virtual machine (root)
 	@./packaging/need-root test-kernels
 	Tests/Kernels/run $(if $(FILTER),-k $(FILTER)) $(SUITES)
 
 bench: packages-test build ## paired measurements (root)
 	@./packaging/need-root bench
-	python3 bench/bench.py $(if $(AGAINST),--against $(AGAINST))
+	python3 bench/bench.py $(if $(AGAINST),--against $(AGAINST)) $(if $(ONLY),--only $(ONLY))
 
 fuzz: packages-test bpf ## fuzz the readers of files, maps and the kernel's answers for FUZZ_SECONDS
 	$(if $(LIBFUZZER),,$(error this Swift toolchain has no libFuzzer))
@@ -145,7 +161,7 @@ install-files:
 	install -m 644 -t $(SHARE)/doc/vne README.md CHANGELOG.md docs/*.md
 	install -D -m 644 packaging/etc-README $(DESTDIR)$(SYSCONFDIR)/vne/README
 	install -D -m 644 packaging/systemd/vne-agent.service $(DESTDIR)$(SYSTEMD_UNITS)/vne-agent.service
-	install -D -m 644 -t $(SHARE)/vne packaging/systemd/join.conf packaging/systemd/metrics.conf
+	install -D -m 644 -t $(SHARE)/vne packaging/systemd/join.conf packaging/systemd/link.conf packaging/systemd/metrics.conf
 	install -D -m 644 -t $(SHARE)/vne/grafana packaging/grafana/vne.json
 	install -D -m 644 -t $(SHARE)/vne/schemas docs/schemas/*.json
 	sed -i 's|/usr/bin/|$(PREFIX)/bin/|' $(DESTDIR)$(SYSTEMD_UNITS)/vne-agent.service $(SHARE)/vne/join.conf \

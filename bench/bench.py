@@ -7,7 +7,6 @@ confidence interval of 95 % by the binomial distribution of order statistics. Ab
 import argparse
 import contextlib
 import json
-import math
 import os
 import platform
 import random
@@ -25,9 +24,10 @@ PROJECT = Path(__file__).resolve().parents[1]
 sys.path[:0] = [str(PROJECT / "Tests" / "EndToEnd"), str(PROJECT / "bench")]
 
 import kernel  # noqa: E402
+import resident  # noqa: E402
+from measure import WORK, Load, paired, report  # noqa: E402
 from world import AGENT, BPFTOOL, Host, run, setns, sweep  # noqa: E402
 
-SLICE_MILLISECONDS = 15
 # Hooks that an application has only where its environment asks for them.
 ASKED = ["vne_egress", "vne_option"]
 HOOKS = [name for name in kernel.ATTACH_TYPES if name not in ASKED]
@@ -44,8 +44,6 @@ addressSpace: [10.10.0.0/16, "fd00:10:10::/48"]
 environments:
   shop: {addresses: [10.10.2.0/24, "fd00:10:10:2::/64"]}
 """
-WORK = {"connect": "TCP connect/accept/close", "rr": "TCP request/response", "udp": "UDP, connected",
-        "sendto": "UDP, not connected"}
 SERVER = {"IPv4": "10.10.2.1", "IPv6": "fd00:10:10:2::1"}
 CLIENT = {"IPv4": "10.10.2.2", "IPv6": "fd00:10:10:2::2"}
 LOCALHOST = {"IPv4": "127.0.0.1", "IPv6": "::1"}
@@ -53,22 +51,6 @@ LOCALHOST = {"IPv4": "127.0.0.1", "IPv6": "::1"}
 LOOPBACK_INTERFACE = 1
 REASONS = {name: int(number) for name, number in re.findall(
     r"(VNE_REASON_\w+) = (\d+),", (PROJECT / "bpf/include/vne_abi.h").read_text())}
-
-
-def interval(values):
-    """Median and the bounds of its 95 % interval."""
-    ordered = sorted(values)
-    count = len(ordered)
-    reach = 0.98 * math.sqrt(count)
-    low, high = max(0, int(count / 2 - reach)), min(count - 1, int(math.ceil(count / 2 + reach)))
-    return statistics.median(ordered), ordered[low], ordered[high]
-
-
-def report(name, values, limit, results, about=""):
-    middle, low, high = interval(values)
-    results.append({"name": name, "ratio": middle, "low": low, "high": high, "limit": limit, "rounds": len(values)})
-    verdict = "" if limit is None else f"  limit {limit:<5} {'met' if middle <= limit else 'NOT MET'}"
-    print(f"  {name:48} {middle:7.3f}  [{low:.3f}, {high:.3f}]{verdict}  {about}", flush=True)
 
 
 # ------------------------------------------------------------------ commands
@@ -168,28 +150,6 @@ def as_key(address):
     return struct.pack("<QQ", 0, 0xffff << 32 | int.from_bytes(socket.inet_aton(address), "big"))
 
 
-class Load:
-    """The program that works between two cgroups of a host, in its namespace."""
-
-    def __init__(self, host, addresses):
-        program = host.directory / "load"
-        run("clang", "-O2", "-Wall", "-Wextra", "-o", program, PROJECT / "bench" / "load.c")
-        cpu = max(os.sched_getaffinity(0))
-        self.process = host.start(None, program, host.make("server"), host.make("client"), cpu, *addresses,
-                                  stdin=subprocess.PIPE, stderr=None, bufsize=1)
-        if self.process.stdout.readline().strip() != "ready":
-            raise RuntimeError("the load did not start")
-
-    def slice(self, work, address):
-        """Nanoseconds per operation."""
-        self.process.stdin.write(f"{work} {address} {SLICE_MILLISECONDS}\n")
-        return float(self.process.stdout.readline())
-
-    def close(self):
-        self.process.stdin.close()
-        self.process.wait()
-
-
 @contextlib.contextmanager
 def inside(namespace):
     """Has this process in a network namespace: interfaces are those of the caller's."""
@@ -284,28 +244,6 @@ with socket.socket(family(sys.argv[1]), socket.SOCK_DGRAM) as own:
         self.load.close()
         for descriptor in (*self.maps.values(), *self.programs.values(), *self.cgroups):
             os.close(descriptor)
-
-
-def is_precise(ratios, number, precision):
-    """Whether more rounds would show nothing new."""
-    if number < 100 or number % 20:
-        return False
-    return all((high - low) / 2 <= precision for _, low, high in map(interval, ratios.values()))
-
-
-def paired(slices, rows, rounds, precision):
-    """Ratios by name. In each round every slice is taken once, in random order, and a row is made of what they took."""
-    ratios = {name: [] for name in rows}
-    taken = {name: [] for name in slices}
-    for number in range(rounds):
-        for name in random.sample(list(slices), len(slices)):
-            taken[name].append(slices[name]())
-        values = {name: times[-1] for name, times in taken.items()}
-        for name, ratio in rows.items():
-            ratios[name].append(ratio(values))
-        if is_precise(ratios, number, precision):
-            break
-    return ratios, taken
 
 
 def traffic(rounds, precision, results):
@@ -502,7 +440,7 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--rounds", type=int, default=1500, help="most rounds a measurement takes (default: 1500)")
     parser.add_argument("--precision", type=float, default=0.003, help="half-width that ends it sooner")
-    parser.add_argument("--only", choices=["start", "attach", "traffic", "decision"], help="one measurement")
+    parser.add_argument("--only", choices=["start", "attach", "traffic", "decision", "daemon", "flood"], help="one measurement")
     parser.add_argument("--against", type=Path, metavar="BINARY", help="measure this build against another vne-agent only")
     parser.add_argument("--json", type=Path, help="write the results there")
     options = parser.parse_args()
@@ -523,6 +461,10 @@ def main():
             traffic(options.rounds, options.precision, results)
         if options.only in (None, "decision"):
             decision(min(options.rounds, 40), results)
+        if options.only in (None, "daemon"):
+            resident.daemon(min(options.rounds, 300), 60, results)
+        if options.only in (None, "flood"):
+            resident.flood(options.rounds, options.precision, 10_000_000, results)
     if options.json:
         options.json.write_text(json.dumps({"kernel": platform.release(), "commit": commit, "results": results}, indent=1))
 

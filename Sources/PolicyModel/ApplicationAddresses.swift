@@ -49,6 +49,17 @@ public struct ApplicationAddresses: Hashable, Sendable {
     }
 }
 
+extension ApplicationAddresses {
+    /// A hostname made from the IPv4 address, or from the IPv6 address where there is none: `10-10-2-1`,
+    /// `fd00-10-10-2-0-0-0-1`.
+    public var hostname: String {
+        if let ipv4 { return "\(ipv4)".split(separator: ".").joined(separator: "-") }
+        let number = ipv6?.rawValue ?? 0
+        return (0..<8).map { String(UInt16(truncatingIfNeeded: number >> (112 - 16 * $0)), radix: 16) }
+            .joined(separator: "-")
+    }
+}
+
 extension ApplicationAddresses: CustomStringConvertible {
     /// `10.10.2.1, fd00::1`.
     public var description: String { all.map(\.description).joined(separator: ", ") }

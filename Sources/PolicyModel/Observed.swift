@@ -21,7 +21,7 @@ public struct AttachedApplication: Hashable, Sendable {
     public var addresses: ApplicationAddresses
     /// Its own loopback.
     public var loopback: PrivateLoopback
-    /// As the policy or the command gave it; no resolver learns it.
+    /// As the policy or the command gave it, or made from an address that was chosen.
     public var hostname: String?
     /// Relative to the cgroup2 mount, without a leading slash.
     public var cgroupPath: String
@@ -80,6 +80,20 @@ public struct AttachedApplication: Hashable, Sendable {
 
     /// What the decision needs of it.
     public var subject: Subject { Subject(environment: environment, addresses: addresses, loopback: loopback) }
+}
+
+/// A name for the hosts file.
+public struct NamedHost: Hashable, Sendable {
+    /// In lower case.
+    public var name: String
+    /// What it resolves to.
+    public var addresses: ApplicationAddresses
+
+    /// A name from its parts.
+    public init(name: String, addresses: ApplicationAddresses) {
+        self.name = name
+        self.addresses = addresses
+    }
 }
 
 /// The hook families that judge; raw values are those of `enum vne_hook`.

@@ -258,7 +258,8 @@ private struct Draft {
         if addresses == nil, let environment = environments[wanted.environment] {
             addresses = kept(application.addresses, in: environment)
         }
-        return Change.Placement(environment: wanted.environment, addresses: addresses, hostname: wanted.hostname)
+        return Change.Placement(
+            environment: wanted.environment, addresses: addresses, hostname: wanted.hostname(at: addresses))
     }
 
     /// What stays of chosen addresses; nil if they have to be chosen anew. A family in which the environment no longer

@@ -7,6 +7,10 @@ public struct Policy: Hashable, Sendable {
     public var addressSpace: [IPPrefix]
     /// Interfaces besides the host's own on which a source in the address space is believed.
     public var addressSpaceInterfaces: [String]
+    /// The interface that carries the application addresses, which are announced on its link; nil for the instance's own.
+    public var interface: String?
+    /// Whether the hostnames of attached applications are in the hosts file.
+    public var resolvesHostnames: Bool
     /// In the order of the file.
     public var environments: [Environment]
     /// In the order of the file.
@@ -20,12 +24,15 @@ public struct Policy: Hashable, Sendable {
 
     /// A policy from its parts; nothing is checked.
     public init(
-        addressSpace: [IPPrefix], addressSpaceInterfaces: [String] = [], environments: [Environment],
-        applications: [Application] = [], loopbackShared: [SharedService] = [], hostGuard: HostGuard? = nil,
+        addressSpace: [IPPrefix], addressSpaceInterfaces: [String] = [], interface: String? = nil,
+        resolvesHostnames: Bool = true, environments: [Environment], applications: [Application] = [],
+        loopbackShared: [SharedService] = [], hostGuard: HostGuard? = nil,
         source: String = ""
     ) {
         self.addressSpace = addressSpace
         self.addressSpaceInterfaces = addressSpaceInterfaces
+        self.interface = interface
+        self.resolvesHostnames = resolvesHostnames
         self.environments = environments
         self.applications = applications
         self.loopbackShared = loopbackShared
@@ -206,6 +213,11 @@ public struct Application: Hashable, Sendable {
     public var cgroup: String?
     /// The line of the file that names it.
     public var line: Int
+
+    /// Its hostname, or one that is made from an address that was chosen for it.
+    public func hostname(at chosen: ApplicationAddresses?) -> String? {
+        hostname ?? (addresses == nil ? chosen?.hostname : nil)
+    }
 
     /// An application from its parts.
     public init(

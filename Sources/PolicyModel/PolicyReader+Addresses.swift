@@ -77,6 +77,20 @@ extension PolicyReader {
         return prefixes.count == items.count ? prefixes : nil
     }
 
+    /// The name of an interface.
+    mutating func interface(_ node: YAMLNode) -> String? {
+        guard let name = text(node, expected: "an interface") else { return nil }
+        // IFNAMSIZ less one, and what dev_valid_name() of the kernel takes.
+        let isName =
+            name.utf8.count <= 15 && name != "." && name != ".."
+            && name.utf8.allSatisfy { (33...126).contains($0) && $0 != 47 && $0 != 58 }
+        guard isName else {
+            expected("an interface's name of at most 15 bytes, without “/”, “:” and spaces", at: node)
+            return nil
+        }
+        return name
+    }
+
     /// Interfaces that carry the address space.
     mutating func interfaces(_ node: YAMLNode) -> [String] {
         // Empty is the default, and the one list that may say so.
@@ -88,14 +102,8 @@ extension PolicyReader {
         }
         var lines: [String: Int] = [:]
         for item in items {
-            guard let name = text(item, expected: "an interface") else { continue }
-            // IFNAMSIZ less one, and what dev_valid_name() of the kernel takes.
-            let isName =
-                name.utf8.count <= 15 && name != "." && name != ".."
-                && name.utf8.allSatisfy { (33...126).contains($0) && $0 != 47 && $0 != 58 }
-            if !isName {
-                expected("an interface's name of at most 15 bytes, without “/”, “:” and spaces", at: item)
-            } else if let line = lines[name] {
+            guard let name = interface(item) else { continue }
+            if let line = lines[name] {
                 report(item.mark, "\(name.quoted) is there twice, first at line \(line)")
             } else {
                 lines[name] = item.mark.line

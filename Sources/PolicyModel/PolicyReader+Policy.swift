@@ -1,6 +1,7 @@
 extension PolicyReader {
     private static let policyKeys = [
-        "addressSpace", "addressSpaceInterfaces", "environments", "applications", "loopback", "guard",
+        "addressSpace", "addressSpaceInterfaces", "interface", "resolveHostnames", "environments", "applications",
+        "loopback", "guard",
     ]
 
     /// The whole file; nil if it is none at all. What it returns is valid only if no error was reported.
@@ -19,6 +20,8 @@ extension PolicyReader {
 
         let space = fields["addressSpace"].flatMap { addressSpace($0) }
         let interfaces = fields["addressSpaceInterfaces"].map { self.interfaces($0) } ?? []
+        let interface = fields["interface"].flatMap { self.interface($0) }
+        let resolvesHostnames = fields["resolveHostnames"].flatMap { flag($0) } ?? true
         let shared = fields["loopback"].map { loopback($0) } ?? []
 
         var environments: [EnvironmentDraft] = []
@@ -58,6 +61,7 @@ extension PolicyReader {
 
         return Policy(
             addressSpace: (space ?? []).map(\.value), addressSpaceInterfaces: interfaces,
+            interface: interface, resolvesHostnames: resolvesHostnames,
             environments: environments.map(\.environment), applications: applications.map(\.application),
             loopbackShared: shared, hostGuard: hostGuard, source: source)
     }

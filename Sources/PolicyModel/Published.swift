@@ -15,6 +15,20 @@ public struct PublishedPolicy: Hashable, Sendable {
     }
 }
 
+/// How a published policy has applications known to others.
+public struct PublishedIdentity: Hashable, Sendable {
+    /// The interface that carries the application addresses; nil for the instance's own.
+    public var interface: String?
+    /// Whether the hostnames of attached applications are in the hosts file.
+    public var resolvesHostnames: Bool
+
+    /// What holds as long as no policy says otherwise.
+    public init(interface: String? = nil, resolvesHostnames: Bool = true) {
+        self.interface = interface
+        self.resolvesHostnames = resolvesHostnames
+    }
+}
+
 /// What a published policy has an environment do, as far as attaching needs it.
 public struct PublishedEnvironment: Hashable, Sendable {
     /// Index of its record in the policy image.

@@ -13,14 +13,17 @@ struct Agenda: Hashable {
     }
 
     /// How often everything is looked at when nothing was heard: what no event tells, such as a failure that is over, is
-    /// found then.
-    static let round: Duration = .seconds(30)
+    /// found then. With a thousand applications a look takes some 30 ms, so that it is a fraction of a thousandth.
+    static let round: Duration = .seconds(60)
     /// A file is read once nothing was heard of it for this long: editors write in several steps.
     static let quiet: Duration = .milliseconds(100)
     /// A file that changes all the time is read this long after the first change.
     static let patience: Duration = .seconds(1)
-    /// How long after a failure comes the second try; each later one waits twice as long, until ``round``.
+    /// How long after a failure comes the second try; each later one waits twice as long, until ``slowestRetry``.
     static let firstRetry: Duration = .seconds(1)
+    static let slowestRetry: Duration = .seconds(30)
+    /// How often an address that another host has is asked for.
+    static let contention: Duration = .milliseconds(250)
 
     private var reloadDue: Duration?
     private var readDue: Duration?
@@ -94,12 +97,15 @@ struct Agenda: Hashable {
         switch work {
         case .read, .reload:
             if failed { reloadDue = min(reloadDue ?? now + readRetry, now + readRetry) }
-            readRetry = failed ? min(readRetry * 2, Self.round) : Self.firstRetry
+            readRetry = failed ? min(readRetry * 2, Self.slowestRetry) : Self.firstRetry
         case .mend:
             if failed { look(at: now + mendRetry) }
-            mendRetry = failed ? min(mendRetry * 2, Self.round) : Self.firstRetry
+            mendRetry = failed ? min(mendRetry * 2, Self.slowestRetry) : Self.firstRetry
         }
     }
+
+    /// Notes that another host has an address that an application here waits for.
+    mutating func contest(at now: Duration) { look(at: now + Self.contention) }
 
     /// When there is something to do, if nothing is heard until then.
     var wakeUp: Duration {

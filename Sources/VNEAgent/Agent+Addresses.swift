@@ -15,7 +15,7 @@ extension Agent {
             }
             return wanted
         case .auto:
-            return try freeAddresses(inEnvironment: environmentName, of: policy, ground: ground)
+            return try freeAddresses(inEnvironment: environmentName, for: name, of: policy, ground: ground)
         }
     }
 
@@ -65,62 +65,119 @@ extension Agent {
             hint: "choose another address, or attach it under that name with --name \(owner.name)")
     }
 
-    /// An address of each family in which the environment has addresses: one that is kept, if it is the environment's, or
-    /// else the lowest that nobody has, on this host or by name in the policy.
+    /// An address of each family in which the environment has addresses: one that is kept, if it is the environment's; or
+    /// what an application of this name had last; or the lowest that nobody has or had, on this host, by name in the
+    /// policy, or on the link; or the one that was given up the longest ago.
     /// - Parameters:
+    ///   - application: its name.
     ///   - policy: the published policy, where it was read already.
     ///   - kept: addresses that the application has and that it keeps where it can.
     func freeAddresses(
-        inEnvironment name: String, of policy: Policy? = nil, keeping kept: ApplicationAddresses? = nil, ground: Ground
+        inEnvironment name: String, for application: String, of policy: Policy? = nil,
+        keeping kept: ApplicationAddresses? = nil, ground: Ground
     ) throws(AgentError) -> ApplicationAddresses {
         var known = policy
         if known == nil { known = try publishedPolicy()?.policy }
         guard let policy = known else { throw .noPolicy }
         guard let environment = policy.environment(named: name) else { throw try unknownEnvironment(name) }
+        var taken = try taken(by: policy, ground: ground)
+        let leases = leases()
+        while true {
+            var found: [AddressFamily: IPAddress] = [:]
+            for family in AddressFamily.allCases where environment.families.contains(family) {
+                if let old = kept?[family], environment.contains(old) {
+                    found[family] = old
+                } else {
+                    found[family] = try freeAddresses(
+                        1, of: environment, family, for: application, besides: taken, leases: leases
+                    ).first
+                }
+                guard found[family] == nil else { continue }
+                throw AgentError(
+                    .conflict, "no \(family.name) address of the environment “\(name)” is free",
+                    hint: "detach an application, or give the environment more addresses")
+            }
+            guard let addresses = ApplicationAddresses(found.values) else {
+                throw AgentError(
+                    .conflict, "the environment “\(name)” has no addresses", hint: "give it some in the policy file")
+            }
+            let unknown = Set(addresses.all).subtracting(ground.free)
+            guard try carrier() != nil, case let others = unknown.subtracting(try free(unknown)), !others.isEmpty else {
+                return addresses
+            }
+            taken.formUnion(others)
+        }
+    }
+
+    /// What `auto` is likely to choose for applications that a policy names, so that the link is asked for it at once.
+    func likelyAddresses(
+        of applications: [Application], in policy: Policy, ground: Ground
+    ) throws(AgentError) -> Set<IPAddress> {
+        let leases = leases()
+        var likely: Set<IPAddress> = []
+        for (name, members) in Dictionary(grouping: applications, by: \.environment) {
+            guard let environment = policy.environment(named: name) else { continue }
+            let taken = try taken(by: policy, ground: ground)
+            for family in environment.families {
+                likely.formUnion(members.compactMap { leases.addresses(of: $0.name)?[family] })
+                likely.formUnion(
+                    try freeAddresses(
+                        members.count, of: environment, family, for: "", besides: taken, leases: leases))
+            }
+        }
+        return likely
+    }
+
+    private func taken(by policy: Policy, ground: Ground) throws(AgentError) -> Set<IPAddress> {
         var taken = ground.interfaceAddresses
         taken.formUnion(ground.applications.flatMap(\.addresses.all))
         taken.formUnion(policy.applications.flatMap { $0.addresses?.all ?? [] })
-        var found: [AddressFamily: IPAddress] = [:]
-        for family in AddressFamily.allCases {
-            let prefixes = environment.addresses.filter { $0.family == family }
-            guard !prefixes.isEmpty else { continue }
-            if let old = kept?[family], environment.contains(old) {
-                found[family] = old
-            } else {
-                found[family] = try freeAddress(of: prefixes.sorted(), besides: taken)
-            }
-            guard found[family] == nil else { continue }
-            throw AgentError(
-                .conflict, "no \(family.name) address of the environment “\(name)” is free",
-                hint: "detach an application, or give the environment more addresses")
-        }
-        guard let addresses = ApplicationAddresses(found.values) else {
-            throw AgentError(
-                .conflict, "the environment “\(name)” has no addresses", hint: "give it some in the policy file")
-        }
-        return addresses
+        return taken
     }
 
-    /// The lowest address that is neither taken nor held; nil if there is none.
+    /// The first so many addresses of a family that are free, best first.
+    private func freeAddresses(
+        _ count: Int, of environment: Environment, _ family: AddressFamily, for application: String,
+        besides taken: Set<IPAddress>, leases: Leases
+    ) throws(AgentError) -> [IPAddress] {
+        let leased = leases.addresses(of: family)
+        let own = leases.addresses(of: application)?[family].map { [$0] } ?? []
+        var found: [IPAddress] = []
+        for address in own where environment.contains(address) && !taken.contains(address) {
+            if try asking({ try dataplane.holder(of: address) }) == nil { found.append(address) }
+        }
+        let prefixes = environment.addresses.filter { $0.family == family }.sorted()
+        found += try lowestAddresses(count - found.count, of: prefixes, besides: taken.union(leased))
+        for address in leased where found.count < count && environment.contains(address) && !taken.contains(address) {
+            if try asking({ try dataplane.holder(of: address) }) == nil { found.append(address) }
+        }
+        return found
+    }
+
+    /// The lowest so many addresses that are neither taken nor held.
     ///
     /// Left out are the first and the last address of an IPv4 prefix, as network and broadcast address, unless it is a /31
     /// or /32, and the first one of an IPv6 prefix, which is the anycast address of its routers (RFC 4291, section 2.6.1),
     /// unless it is a /127 or /128.
-    private func freeAddress(
-        of prefixes: [IPPrefix], besides taken: Set<IPAddress>
-    ) throws(AgentError) -> IPAddress? {
+    private func lowestAddresses(
+        _ count: Int, of prefixes: [IPPrefix], besides taken: Set<IPAddress>
+    ) throws(AgentError) -> [IPAddress] {
+        var found: [IPAddress] = []
         for prefix in prefixes {
             let hasEdges = prefix.family.width - prefix.length > 1
             var number = prefix.network.rawValue + (hasEdges ? 1 : 0)
             let last = prefix.last.rawValue - (hasEdges && prefix.family == .ipv4 ? 1 : 0)
             while true {
+                guard found.count < count else { return found }
                 let address = IPAddress(rawValue: number)
-                if !taken.contains(address), try asking({ try dataplane.holder(of: address) }) == nil { return address }
+                if !taken.contains(address), try asking({ try dataplane.holder(of: address) }) == nil {
+                    found.append(address)
+                }
                 guard number < last else { break }
                 number += 1
             }
         }
-        return nil
+        return found
     }
 
     /// The lowest private loopback that no application has, half-made ones included.

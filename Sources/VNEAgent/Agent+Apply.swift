@@ -78,6 +78,9 @@ extension Agent {
         report.generation = try asking { try dataplane.publishedPolicy() }?.generation
         carryOut(plan, policy: desired, applications: &applications, ground: ground, report: &report)
         try cut(policy: desired, previous: current, view: view, report: &report)
+        // What was attached before is on the interface of before.
+        if let current, current.interface != desired.interface { report.repairs += try settle().repairs }
+        tellNames(warnings: &report.warnings)
         return report
     }
 
@@ -153,7 +156,9 @@ extension Agent {
             trying(name) { () throws(AgentError) in
                 let target = try record(of: application, at: place, in: policy, ground: try observe())
                 if application.state == .attaching {
-                    applications[name] = try move(application, to: target, warnings: &report.warnings)
+                    let moved = try move(application, to: target, warnings: &report.warnings)
+                    applications[name] = moved
+                    announce(Set(moved.addresses.all), warnings: &report.warnings)
                 } else {
                     // Only the hostname, or who named it: nothing that is judged.
                     try asking { try dataplane.update(target) }
@@ -175,16 +180,31 @@ extension Agent {
     /// Attaches what the plan says. The host is looked at once: what one attachment changes is known to the next.
     private func attachNew(_ plan: Plan, policy: Policy, ground: Ground?, report: inout ApplyReport) {
         var ground = ground
+        let fixed = plan.changes.flatMap { change -> [IPAddress] in
+            if case .attach(let application) = change { application.addresses?.all ?? [] } else { [] }
+        }
+        let chosen = plan.changes.compactMap { change -> Application? in
+            if case .attach(let application) = change, application.addresses == nil { application } else { nil }
+        }
+        // Whatever is not known to be free is asked for by the attachment itself.
+        var free: Set<IPAddress> = []
+        if let carrier = try? carrier(), !carrier.isEmpty, let now = try? ground ?? observe() {
+            let likely = (try? likelyAddresses(of: chosen, in: policy, ground: now)) ?? []
+            free = (try? self.free(likely.union(fixed))) ?? []
+        }
+        defer { announce(Set(report.attached.flatMap(\.application.addresses.all)), warnings: &report.warnings) }
         for case .attach(let application) in plan.changes {
             guard let cgroup = application.cgroup else { continue }
             do throws(AgentError) {
                 var known = if let ground { ground } else { try observe() }
                 // The only copy: what is appended to it is not copied first.
                 ground = nil
+                known.free = free
                 let attached = try attach(
                     application, of: policy, cgroup: cgroup, clean: nil, ground: known)
                 known.applications.append(attached.application)
                 known.interfaceAddresses.formUnion(attached.application.addresses.all)
+                known.carried.formUnion(attached.application.addresses.all)
                 ground = known
                 report.attached.append(attached)
             } catch {
@@ -267,9 +287,11 @@ extension Agent {
 
     /// What an operation that changes nothing starts from.
     func observe() throws(AgentError) -> Ground {
-        Ground(
+        let carrier = try carrier()
+        return Ground(
             applications: try asking { try dataplane.applications() },
-            interfaceAddresses: try asking { try host.interfaceAddresses() }, repairs: [])
+            interfaceAddresses: try asking { try host.interfaceAddresses() },
+            carried: try asking { try host.carriedAddresses(on: carrier) }, repairs: [])
     }
 }
 

@@ -10,7 +10,7 @@ extension Agent {
         let cgroup = try asking { try host.openCgroup(request.cgroup) }
         defer { host.close(cgroup) }
         let name = request.name ?? Name.suggested(for: cgroup.path)
-        return try attach(request, named: name, cgroup: cgroup, ground: ground)
+        return introduced(try attach(request, named: name, cgroup: cgroup, ground: ground))
     }
 
     /// Attaches an application that the published policy names, as `apply` does when its cgroup is there.
@@ -27,7 +27,15 @@ extension Agent {
                 .notFound, "the policy gives no cgroup to the application “\(name)”",
                 hint: "name the cgroup: vne-agent attach CGROUP \(application.environment) --name \(name)")
         }
-        return try attach(application, of: policy, cgroup: path, clean: clean, ground: ground)
+        return introduced(try attach(application, of: policy, cgroup: path, clean: clean, ground: ground))
+    }
+
+    /// An attachment that the link and the hosts file were told of.
+    func introduced(_ report: AttachReport) -> AttachReport {
+        var report = report
+        announce(Set(report.application.addresses.all), warnings: &report.warnings)
+        if report.application.hostname != nil { tellNames(warnings: &report.warnings) }
+        return report
     }
 
     func attach(
@@ -53,36 +61,51 @@ extension Agent {
         }
         try requireProtections(
             environment.requires, of: request.environment, for: name, confined: confined)
-        try checkFree(name: name, hostname: request.hostname, cgroup: cgroup, among: ground.applications)
+        try checkFree(name: name, cgroup: cgroup, among: ground.applications)
         try checkUnguarded(cgroup.path)
         let addresses = try addresses(
             request.addresses, in: environment, named: request.environment, for: name, of: policy, ground: ground)
+        var warnings = ground.warnings
+        var free = ground.free
+        var hostname = request.hostname
+        if request.addresses == .auto {
+            free.formUnion(addresses.all)
+            // Whom a command attaches has the hostname that the command gives.
+            if policy != nil, hostname == nil { hostname = addresses.hostname }
+            remember(addresses, of: name, warnings: &warnings)
+        }
+        if let hostname { try checkFree(hostname: hostname, among: ground.applications) }
         // A cgroup that `exec` just made holds nobody yet.
         let foreign = launcher == nil ? try inspect(cgroup, clean: request.clean) : []
 
         var application = AttachedApplication(
             name: name, environment: request.environment, environmentID: environment.id, addresses: addresses,
-            loopback: try freeLoopback(besides: ground.applications), hostname: request.hostname,
+            loopback: try freeLoopback(besides: ground.applications), hostname: hostname,
             cgroupPath: cgroup.path, cgroupID: cgroup.id, cgroupLevel: cgroup.level, fromPolicy: policy != nil,
             egress: environment.needsEgress, ownsAddresses: addresses.families, launcher: launcher, confined: confined)
-        var warnings = ground.warnings
         // All of them can be closed, or it would have been refused.
         let carried = request.clean == .close ? foreign : []
-        let closed = try make(&application, cgroup: cgroup, closing: carried.compactMap(\.socket), warnings: &warnings)
+        let closed = try make(
+            &application, cgroup: cgroup, closing: carried.compactMap(\.socket), knownFree: free,
+            warnings: &warnings)
         return AttachReport(
             application: application, foreignSockets: carried.isEmpty ? foreign : [], closedForeignSockets: carried,
             closedSockets: closed, repairs: ground.repairs, warnings: warnings)
     }
 
     /// Attaches, step by step, and undoes what was done if a step fails.
+    ///
+    /// An application of the policy whose address is another host's is left as it is then, denied everything: the next
+    /// command, or the daemon, opens it once that host has let go.
     private func make(
         _ application: inout AttachedApplication, cgroup: OpenCgroup, closing carried: [ObservedSocket],
-        warnings: inout [String]
+        knownFree: Set<IPAddress>, warnings: inout [String]
     ) throws(AgentError) -> Int {
         // What is to be undone even if the call fails that does it: half of it may be done.
         var owed: Set<AddressFamily> = []
         do {
             try asking { try dataplane.attach(application, cgroup: cgroup.descriptor) }
+            try claim(application.addresses, for: application.name, knownFree: knownFree)
             for address in application.addresses.all {
                 owed.insert(address.family)
                 if try !addAddress(address) { owed.remove(address.family) }
@@ -97,6 +120,7 @@ extension Agent {
             return closed
         } catch {
             application.ownsAddresses = owed
+            if error.mayPass, application.fromPolicy { throw error }
             throw undo(application, after: error)
         }
     }
@@ -116,7 +140,8 @@ extension Agent {
     /// Opens a closed application at another environment, addresses or hostname, or where it is. It was denied everything
     /// until here, so that it never has the old place's rights together with the new one's.
     func move(
-        _ closed: AttachedApplication, to place: AttachedApplication, warnings: inout [String]
+        _ closed: AttachedApplication, to place: AttachedApplication, knownFree: Set<IPAddress> = [],
+        warnings: inout [String]
     ) throws(AgentError) -> AttachedApplication {
         var target = place
         target.state = .attaching
@@ -126,6 +151,7 @@ extension Agent {
             if target.addresses[family] != nil { target.ownsAddresses.insert(family) }
         }
         if target != closed { try asking { try dataplane.update(target) } }
+        try claim(target.addresses, for: target.name, knownFree: knownFree)
         for address in target.addresses.all { _ = try addAddress(address) }
         _ = try addLoopback(of: target)
         _ = try closeOlderSockets(of: target, warnings: &warnings)
@@ -146,13 +172,13 @@ extension Agent {
         guard let environment = try asking({ try dataplane.environment(named: place.environment) }) else { return new }
         new.environment = place.environment
         new.environmentID = environment.id
-        new.addresses =
-            if let addresses = place.addresses {
-                addresses
-            } else {
-                try freeAddresses(
-                    inEnvironment: place.environment, of: policy, keeping: old.addresses, ground: ground)
-            }
+        if let addresses = place.addresses {
+            new.addresses = addresses
+        } else {
+            new.addresses = try freeAddresses(
+                inEnvironment: place.environment, for: old.name, of: policy, keeping: old.addresses, ground: ground)
+        }
+        new.hostname = place.hostname ?? policy.application(named: old.name)?.hostname(at: new.addresses)
         return new
     }
 }
@@ -160,10 +186,17 @@ extension Agent {
 // MARK: - What has to hold first
 
 extension Agent {
+    private func checkFree(hostname: String, among applications: [AttachedApplication]) throws(AgentError) {
+        let wanted = hostname.lowercased()
+        for other in applications where other.hostname?.lowercased() == wanted {
+            throw AgentError(
+                .conflict, "the hostname “\(other.hostname ?? wanted)” is taken by the application “\(other.name)”")
+        }
+    }
+
     private func checkFree(
-        name: String, hostname: String?, cgroup: OpenCgroup, among applications: [AttachedApplication]
+        name: String, cgroup: OpenCgroup, among applications: [AttachedApplication]
     ) throws(AgentError) {
-        let hostname = hostname?.lowercased()
         for other in applications {
             if other.cgroupID == cgroup.id {
                 throw AgentError(
@@ -184,9 +217,6 @@ extension Agent {
                 throw AgentError(
                     .conflict, "the cgroup \(cgroup.path) holds the application “\(other.name)” (\(other.cgroupPath))",
                     hint: "detach it first: vne-agent detach \(other.name)")
-            }
-            if let hostname, let taken = other.hostname, taken.lowercased() == hostname {
-                throw AgentError(.conflict, "the hostname “\(taken)” is taken by the application “\(other.name)”")
             }
         }
     }

@@ -39,10 +39,12 @@ extension Agent {
         var warnings = Self.overlaps(of: policy, interfaces: interfaces, dependencies: dependencies)
         if !interfaces.showIPv6 { warnings += Self.withoutIPv6(policy) }
         let unmet = requirements(of: policy, warnings: &warnings)
-        let names = policy.addressSpaceInterfaces
+        let names = policy.addressSpaceInterfaces + (policy.interface.map { [$0] } ?? [])
         if !names.isEmpty {
             let view = try asking { try host.view(interfaces: names, excluding: attached) }
-            warnings += names.filter { view.interfaces[$0] == nil }.map { "there is no interface “\($0)”" }
+            warnings += Set(names).sorted().filter { view.interfaces[$0] == nil }.map {
+                "there is no interface “\($0)”"
+            }
         }
         var populated: Set<String> = []
         for application in policy.applications {

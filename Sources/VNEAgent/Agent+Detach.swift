@@ -28,6 +28,7 @@ extension Agent {
         }
         try takeAway(found)
         var warnings = ground.warnings
+        if found.hostname != nil { tellNames(warnings: &warnings) }
         if found.fromPolicy {
             warnings.append("the policy still names \(found.name): the next apply attaches it again")
         }
@@ -40,6 +41,20 @@ extension Agent {
         for application in applications { try takeAway(application) }
         for cgroup in try asking({ try dataplane.guardedCgroups() }) { try asking { try dataplane.unprotect(cgroup) } }
         return applications
+    }
+
+    /// Takes away what an instance has outside the kernel: names in the hosts file, and what is remembered of addresses.
+    /// - Returns: warnings.
+    public func forget() -> [String] {
+        var warnings: [String] = []
+        for step in [{ _ = try host.name([]) }, { try host.keepLeases(nil) }] {
+            do throws(AgentError) {
+                try asking(step)
+            } catch {
+                warnings.append("something of the instance is left: \(error.message)")
+            }
+        }
+        return warnings
     }
 
     /// The attached application with a name, a hostname, an address or a cgroup.

@@ -59,9 +59,10 @@ extension Agent {
                 cgroup: path, environment: request.environment, addresses: request.addresses,
                 hostname: request.hostname,
                 name: name)
-            let report = try self.attach(
-                attach, named: name, cgroup: cgroup, ground: ground, launcher: request.launcher,
-                confined: request.confined)
+            let report = introduced(
+                try self.attach(
+                    attach, named: name, cgroup: cgroup, ground: ground, launcher: request.launcher,
+                    confined: request.confined))
             return PreparedExec(report: report, cgroup: cgroup)
         } catch {
             host.close(cgroup)
@@ -89,7 +90,9 @@ extension Agent {
         if let current = try asking({ try dataplane.application(cgroupID: application.cgroupID) }) {
             try takeAway(current)
         }
-        return []
+        var warnings: [String] = []
+        if application.hostname != nil { tellNames(warnings: &warnings) }
+        return warnings
     }
 
     /// The cgroup that this instance's `exec` cgroups are made in.

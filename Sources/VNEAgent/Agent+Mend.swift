@@ -39,6 +39,7 @@ extension Agent {
         var applications: [String: AttachedApplication] = [:]
         carryOut(report.plan, policy: known.policy, applications: &applications, ground: ground, report: &report)
         guard !report.attached.isEmpty else { return nil }
+        tellNames(warnings: &report.warnings)
         last?.held.formUnion(report.attached.map(\.application.cgroupPath))
         return report
     }
@@ -95,6 +96,7 @@ extension Agent {
         var applications = Dictionary(
             ground.applications.map { ($0.name, $0) }, uniquingKeysWith: { first, _ in first })
         carryOut(plan, policy: policy, applications: &applications, ground: ground, report: &report)
+        tellNames(warnings: &report.warnings)
         return report
     }
 }

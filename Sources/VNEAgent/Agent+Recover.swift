@@ -6,6 +6,12 @@ struct Ground {
     var applications: [AttachedApplication]
     /// Addresses on any interface of the namespace, application addresses and private loopbacks included.
     var interfaceAddresses: Set<IPAddress>
+    /// Those of them that are on the interface for application addresses.
+    var carried: Set<IPAddress>
+    /// Addresses that nobody else on the link has, as was found out just now.
+    var free: Set<IPAddress> = []
+    /// Addresses that came, and that the link has to be told of.
+    var arrived: Set<IPAddress> = []
     /// What was put right on the way.
     var repairs: [Repair]
     /// What the user should know of it.
@@ -28,9 +34,10 @@ extension Agent {
     }
 
     func settle() throws(AgentError) -> Ground {
-        let remembered = try asking { try dataplane.applications() }
-        var ground = Ground(
-            applications: [], interfaceAddresses: try asking { try host.interfaceAddresses() }, repairs: [])
+        var ground = try observe()
+        let remembered = ground.applications
+        ground.applications = []
+        try askForMissing(of: remembered, ground: &ground)
         for application in remembered {
             do {
                 let (kept, finding) = try settle(application, among: remembered, ground: &ground)
@@ -38,15 +45,35 @@ extension Agent {
                 if let finding { ground.repairs.append(Repair(application.name, finding)) }
             } catch {
                 ground.applications.append(application)
-                ground.repairs.append(Repair(application.name, .failed, problem: error.message))
-                if let hint = error.hint { ground.warnings.append("\(application.name) is as it was found: \(hint)") }
+                let finding: Repair.Finding = error.mayPass ? .contested : .failed
+                ground.repairs.append(Repair(application.name, finding, problem: error.message))
+                if !error.mayPass, let hint = error.hint {
+                    ground.warnings.append("\(application.name) is as it was found: \(hint)")
+                }
             }
         }
         try settleGuards(into: &ground)
         if !ground.repairs.isEmpty {
-            ground.interfaceAddresses = try asking { try host.interfaceAddresses() }
+            try lookAgain(&ground)
+            announce(ground.arrived, warnings: &ground.warnings)
+            tellNames(warnings: &ground.warnings)
         }
         return ground
+    }
+
+    private func lookAgain(_ ground: inout Ground) throws(AgentError) {
+        let now = try observe()
+        ground.interfaceAddresses = now.interfaceAddresses
+        ground.carried = now.carried
+    }
+
+    /// Asks the link at once for all addresses that have to be put on the interface.
+    private func askForMissing(of applications: [AttachedApplication], ground: inout Ground) throws(AgentError) {
+        let missing = applications.filter { $0.state != .detaching }.flatMap(\.addresses.all)
+        let absent = Set(missing).subtracting(ground.interfaceAddresses)
+        // Who cannot be asked is told of with each application.
+        guard !absent.isEmpty, let free = try? free(absent) else { return }
+        ground.free = free
     }
 
     private func settle(
@@ -67,17 +94,26 @@ extension Agent {
         if application.state == .attaching {
             var all = ground
             all.applications = remembered
-            return (try finishAttaching(application, ground: all, warnings: &ground.warnings), .halfAttached)
+            let finished = try finishAttaching(application, ground: all, warnings: &ground.warnings)
+            ground.arrived.formUnion(finished.addresses.all)
+            return (finished, .halfAttached)
         }
-        return (application, try putBack(application, ground: ground) ? .addressMissing : nil)
+        return (application, try putBack(application, ground: &ground) ? .addressMissing : nil)
     }
 
-    /// Puts back what was taken off the interface; says whether something was.
-    private func putBack(_ application: AttachedApplication, ground: Ground) throws(AgentError) -> Bool {
+    /// Puts back what was taken off the interface, and what is on another one than the policy names by now; says whether
+    /// something was.
+    private func putBack(_ application: AttachedApplication, ground: inout Ground) throws(AgentError) -> Bool {
         var isBack = false
         for address in application.addresses.all
-        where application.ownsAddresses.contains(address.family) && !ground.interfaceAddresses.contains(address) {
+        where application.ownsAddresses.contains(address.family) && !ground.carried.contains(address) {
+            try claim(ApplicationAddresses(address), for: application.name, knownFree: ground.free)
             _ = try addAddress(address)
+            if ground.interfaceAddresses.contains(address) {
+                let carrier = try carrier()
+                try asking { try host.removeAddress(address, besides: carrier) }
+            }
+            ground.arrived.insert(address)
             isBack = true
         }
         // A host without IPv6 never has it.
@@ -123,12 +159,13 @@ extension Agent {
         var begun = application
         begun.egress = target.egress
         try asking { try dataplane.attach(begun, cgroup: cgroup.descriptor) }
-        return try move(begun, to: target, warnings: &warnings)
+        return try move(begun, to: target, knownFree: ground.free, warnings: &warnings)
     }
 
     /// Puts an application address on the interface; false if it was there already.
     func addAddress(_ address: IPAddress) throws(AgentError) -> Bool {
-        try asking { try host.addAddress(address) }
+        let carrier = try carrier()
+        return try asking { try host.addAddress(address, on: carrier) }
     }
 
     /// Puts an application's private loopback on the interface; false if it was there already, or has no place there.
@@ -141,20 +178,16 @@ extension Agent {
         try asking { try host.removeAddress(address) }
     }
 
-    /// Takes a private loopback off the interface, and closes what is connected over its IPv6 address.
+    /// Closes an application's connections over addresses that are taken away.
     ///
-    /// That address is local for as long as it is there; afterwards what such a socket sends would follow the default route
-    /// out of the host. Programs that connect again at once are why it is done on both sides of the removal.
-    private func removeLoopback(of application: AttachedApplication) throws(AgentError) {
-        let isPopulated = host.isPopulated(application.cgroupPath)
-        if isPopulated { try closeConnections(over: application.loopback.ipv6) }
-        try asking { try host.removeLoopback(application.loopback) }
-        if isPopulated { try closeConnections(over: application.loopback.ipv6) }
-    }
-
-    private func closeConnections(over address: IPAddress) throws(AgentError) {
-        let sockets = try asking { try host.sockets() }
-        for socket in sockets where socket.isConnected && (socket.local == address || socket.remote == address) {
+    /// Those are local for as long as they are there; afterwards what such a socket sends over IPv6 would follow the
+    /// default route out of the host. Programs that connect again at once are why it is done on both sides of the removal.
+    private func closeConnections(of application: AttachedApplication) throws(AgentError) {
+        guard host.isPopulated(application.cgroupPath) else { return }
+        let loopback = application.loopback.ipv6
+        let own = application.addresses.all.filter { application.ownsAddresses.contains($0.family) } + [loopback]
+        for socket in try asking({ try host.sockets() }) where socket.isConnected {
+            guard socket.remote == loopback || socket.local.map(own.contains) == true else { continue }
             // A kernel that closes no sockets is no reason to keep what is to be taken away.
             try? host.destroy(socket)
         }
@@ -162,13 +195,24 @@ extension Agent {
 
     /// Takes an application's addresses, loopback and attachment away, and the cgroup that `exec` made for it.
     ///
-    /// The record goes last: as long as it is there the next command knows whose the addresses and the cgroup were.
+    /// The record goes last: as long as it is there the next command knows whose the addresses and the cgroup were. Where
+    /// another host may take an address over, everything is denied before it goes.
     func takeAway(_ application: AttachedApplication) throws(AgentError) {
+        if application.state == .attached, try carrier() != nil,
+            host.cgroupExists(application.cgroupPath, id: application.cgroupID)
+        {
+            try asking { try dataplane.deny(application) }
+        }
+        try closeConnections(of: application)
         for family in AddressFamily.allCases { try removeAddress(of: application, family) }
-        try removeLoopback(of: application)
+        try asking { try host.removeLoopback(application.loopback) }
+        try closeConnections(of: application)
         if application.launcher != nil {
             _ = removeExecCgroup(application.cgroupPath)
         }
         try asking { try dataplane.detach(application) }
+        // Where this cannot be kept, whoever has an address chosen is told.
+        var warnings: [String] = []
+        remember(application.addresses, of: application.name, warnings: &warnings)
     }
 }

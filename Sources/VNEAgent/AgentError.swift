@@ -8,13 +8,18 @@ public struct AgentError: Error, Hashable, Sendable {
     public var hint: String?
     /// Lines that belong before the message, such as each error of a policy file.
     public var details: [String]
+    /// Whether it passes once somebody else lets go, so that the same may be tried again.
+    public var mayPass: Bool
 
     /// An error from its parts.
-    public init(_ status: ExitStatus, _ message: String, hint: String? = nil, details: [String] = []) {
+    public init(
+        _ status: ExitStatus, _ message: String, hint: String? = nil, details: [String] = [], mayPass: Bool = false
+    ) {
         self.status = status
         self.message = message
         self.hint = hint
         self.details = details
+        self.mayPass = mayPass
     }
 
     /// Any error as one of the agent's: itself, what it reports, or a plain failure with its description.

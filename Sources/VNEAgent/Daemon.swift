@@ -197,6 +197,10 @@ public final class Daemon {
         tell(journal.lines(of: report))
         let isDone = report.failures.isEmpty && !report.repairs.contains { $0.finding == .failed }
         agenda.finished(.mend, failed: !isDone, at: surroundings.now)
+        // An address that another host has is to be taken over soon after that one lets go.
+        let isContested =
+            report.repairs.contains { $0.finding == .contested } || report.failures.contains(where: \.error.mayPass)
+        if isContested { agenda.contest(at: surroundings.now) }
     }
 
     private func tell(_ lines: [DaemonJournal.Line]) {

@@ -16,8 +16,9 @@ struct DaemonJournal {
 
     /// The lines for what was planned and done.
     mutating func lines(of report: ApplyReport) -> [Line] {
-        var lines = report.repairs.filter { $0.finding != .failed }
+        var lines = report.repairs.filter { ![.failed, .contested].contains($0.finding) }
             .map { Line(priority: .notice, text: $0.description) }
+        let contested = report.repairs.filter { $0.finding == .contested }
         let broken = report.repairs.filter { $0.finding == .failed }
         let failed = Set(report.failures.map(\.application))
         lines += report.plan.changes.filter { $0.acts && !failed.contains($0.application ?? "") }
@@ -35,10 +36,11 @@ struct DaemonJournal {
         let warnings = report.warnings + report.attached.flatMap(\.warnings)
         lines += news(
             report.plan.changes.filter { !$0.acts }.map { Line(priority: .notice, text: $0.description) }
+                + contested.map { Line(priority: .warning, text: $0.description) }
                 + broken.map { Line(priority: .error, text: $0.description) }
                 + warnings.map { Line(priority: .warning, text: $0) }
                 + report.failures.map { Line(priority: .error, text: "\($0.application): \(Self.text(of: $0.error))") })
-        waiting = report.plan.changes.count { !$0.acts }
+        waiting = report.plan.changes.count { !$0.acts } + contested.count
         failing = report.failures.count + broken.count
         return lines
     }

@@ -18,6 +18,9 @@ public protocol Dataplane {
     /// What the published policy has an environment of this name do, found without reading its text.
     func environment(named name: String) throws -> PublishedEnvironment?
 
+    /// How the published policy has applications known to others, found without reading its text.
+    func publishedIdentity() throws -> PublishedIdentity
+
     /// Which environment the published policy gives the address to, found without reading its text.
     func owner(of address: IPAddress) throws -> PublishedOwner
 

@@ -24,12 +24,26 @@ public protocol Host {
     /// Whether a process lives in the cgroup or below it (`cgroup.events`, `populated`).
     func isPopulated(_ path: String) -> Bool
 
-    /// Adds a /32 or /128 to the instance's interface, which is made where it can be; false if it was there already. It
-    /// can be used at once. For an IPv6 address on a host without IPv6 the error says what would help.
-    func addAddress(_ address: IPAddress) throws -> Bool
+    /// Adds a /32 or /128 to an interface; false if it was there already. It can be used at once. For an IPv6 address on a
+    /// host without IPv6 the error says what would help.
+    /// - Parameter carrier: nil for the instance's own interface, which is made where it can be.
+    func addAddress(_ address: IPAddress, on carrier: String?) throws -> Bool
 
-    /// Removes a /32 or /128 from the instance's interface; nothing if it is not there.
+    /// Removes a /32 or /128 from whichever interface has it; nothing if none has.
     func removeAddress(_ address: IPAddress) throws
+
+    /// Removes a /32 or /128 that is on the carrier from every other interface.
+    func removeAddress(_ address: IPAddress, besides carrier: String?) throws
+
+    /// Those of ``interfaceAddresses()`` that are on the interface for application addresses.
+    func carriedAddresses(on carrier: String?) throws -> Set<IPAddress>
+
+    /// Who on the link of an interface has one of some addresses, or wants it at the same time: what they are called there.
+    /// Those that are on this host's interfaces are not asked for.
+    func holders(of addresses: Set<IPAddress>, on interface: String) throws -> [IPAddress: String]
+
+    /// Tells the hosts on the link of an interface that addresses are here now.
+    func announce(_ addresses: Set<IPAddress>, on interface: String) throws
 
     /// How many private loopbacks an instance can give out: the /24s from 127.1.0.0 to 127.254.255.0.
     static var loopbackBlocks: UInt32 { get }
@@ -38,6 +52,16 @@ public protocol Host {
     /// `fd56:4e45:INSTANCE::1` for 1, and so on, where INSTANCE is the hash of the instance's name. Pure.
     /// - Parameter block: below ``loopbackBlocks``.
     func privateLoopback(block: UInt32) -> PrivateLoopback
+
+    /// Has the hosts file name these hosts as this instance's, and no others.
+    /// - Returns: those of the names that other lines of it give to somebody, too.
+    func name(_ hosts: [NamedHost]) throws -> Set<String>
+
+    /// The text that ``keepLeases(_:)`` kept; nil if there is none.
+    func keptLeases() throws -> String?
+
+    /// Keeps a text over reboots; nil removes it.
+    func keepLeases(_ text: String?) throws
 
     /// Adds the /128 of a private loopback to the instance's interface; 127.0.0.0/8 is local everywhere. False if it was
     /// there already, and on a host without IPv6, where nobody can ask for it.

@@ -20,10 +20,15 @@ enum Name {
             (1...limit).contains(label.utf8.count) && label.utf8.allSatisfy { isAllowed($0) && $0 != UInt8(ascii: "_") }
                 && label.first != "-" && label.last != "-"
         }
-        guard isValid, hostname.utf8.count <= 253 else {
+        guard isValid, hostname.utf8.count <= 253, labels.last?.lowercased() != "localhost",
+            // What ends with a number is read as an address by many programs.
+            labels.last?.utf8.allSatisfy({ (48...57).contains($0) }) == false
+        else {
             throw AgentError(
                 .usage, "“\(hostname)” is no hostname",
-                hint: "labels of letters, digits and “-”, separated by dots, at most 253 characters")
+                hint:
+                    "labels of letters, digits and “-”, separated by dots, at most 253 characters, the last one no number"
+            )
         }
     }
 

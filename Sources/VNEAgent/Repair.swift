@@ -12,6 +12,8 @@ public struct Repair: Hashable, Sendable, Codable {
         case launcherGone
         /// Its address had been taken off the interface; now it is back.
         case addressMissing
+        /// It is denied everything, or lacks an address, until another host lets go of that: ``Repair/problem`` says which.
+        case contested
         /// It could not be put right: ``Repair/problem`` says why. What is half done denies everything.
         case failed
     }
@@ -19,7 +21,7 @@ public struct Repair: Hashable, Sendable, Codable {
     public var application: String
     /// What was found.
     public var finding: Finding
-    /// Why it could not be put right.
+    /// Why it was not put right.
     public var problem: String?
 
     /// A repair from its parts.
@@ -39,6 +41,7 @@ extension Repair: CustomStringConvertible {
         case .cgroupGone: "detached \(application): its cgroup is gone"
         case .launcherGone: "cleared \(application): the exec that made it is gone and its cgroup is empty"
         case .addressMissing: "gave \(application) its address back, which was missing from the interface"
+        case .contested: "\(application) waits: \(problem ?? "its address is another host's")"
         case .failed: "could not repair \(application): \(problem ?? "no reason given")"
         }
     }

@@ -22,6 +22,8 @@ public struct UnloadedInstance: Dataplane {
     public func publishedPolicy() -> PublishedPolicy? { nil }
     /// There is no environment.
     public func environment(named name: String) -> PublishedEnvironment? { nil }
+    /// Nothing is published that would say otherwise.
+    public func publishedIdentity() -> PublishedIdentity { PublishedIdentity() }
     /// Nobody owns an address.
     public func owner(of address: IPAddress) -> PublishedOwner { .noPolicy }
     /// None is attached.

@@ -62,6 +62,11 @@ extension Instance {
             requires: environment.requires)
     }
 
+    /// How the published policy has applications known to others, found without reading its text.
+    public func publishedIdentity() throws(BPFError) -> PublishedIdentity {
+        try publishedImage()?.identity ?? PublishedIdentity()
+    }
+
     /// Which environment the published policy gives the address to, found without reading its text.
     public func owner(of address: IPAddress) throws(BPFError) -> PublishedOwner {
         guard let image = try publishedImage() else { return .noPolicy }

@@ -48,6 +48,13 @@ public struct PolicyImageReader {
         }
     }
 
+    /// How applications are known to others.
+    public var identity: PublishedIdentity {
+        let interface = FixedText.string(of: header.interface)
+        return PublishedIdentity(
+            interface: interface.isEmpty ? nil : interface, resolvesHostnames: header.hostnames_off == 0)
+    }
+
     /// Loopback services that every application may use.
     public var sharedServices: [SharedService] {
         unsafe withUnsafeBytes(of: header.shared) { bytes in

@@ -128,15 +128,16 @@ final class CgroupTree {
     }
 
     /// Whether the cgroup at this path is the one with this id, and no later one of the same name.
+    ///
+    /// It is not opened: a daemon asks this of every application at each look.
     func exists(_ path: String, id: UInt64) throws(HostError) -> Bool {
         guard let path = try? normalized(path) else { return false }
-        do throws(HostError) {
-            let directory = try openDirectory(path)
-            return Self.inode(of: directory) == id
-        } catch {
-            guard Self.meansGone(error) else { throw error }
+        var status = stat()
+        guard unsafe fstatat(mount.number, path, &status, AT_SYMLINK_NOFOLLOW) == 0 else {
+            guard [ENOENT, ENOTDIR, ENODEV].contains(errno) else { throw .system("look at the cgroup", path) }
             return false
         }
+        return UInt64(status.st_ino) == id
     }
 
     /// Whether a process lives in the cgroup or below it (`populated` in `cgroup.events`).

@@ -2,7 +2,7 @@ internal import Glibc
 internal import PolicyModel
 
 /// The interface that carries an instance's application addresses: a `dummy` of its own where the kernel has it, else
-/// the loopback interface.
+/// the loopback interface; or another one that the policy names. Private loopbacks are on the instance's own in any case.
 final class InstanceInterface {
     /// The dummy's name: the instance's with a 0 after it, as in `vne0`.
     let name: String
@@ -39,10 +39,11 @@ final class InstanceInterface {
     }
 
     /// Adds an address as /32 or /128. When it is there, packets for it are delivered.
-    func add(_ address: IPAddress) throws(HostError) -> Addition {
-        var link = try ready()
+    /// - Parameter carrier: an interface that is there and stays as it is; nil for the instance's own.
+    func add(_ address: IPAddress, on carrier: String?) throws(HostError) -> Addition {
+        var link = if let carrier { try self.carrier(named: carrier) } else { try ready() }
         var answer = try request(address, on: link)
-        if answer.code == ENODEV {
+        if answer.code == ENODEV, carrier == nil {
             // Another command removed the dummy since it was looked up.
             known = nil
             link = try ready()
@@ -50,7 +51,7 @@ final class InstanceInterface {
         }
         if address.family == .ipv6, let error = Self.absenceOfIPv6(answer, address, link) {
             // The dummy may have been made for this address.
-            if link.kind == "dummy" { try removeIfUnused(link) }
+            if carrier == nil, link.kind == "dummy" { try removeIfUnused(link) }
             return .withoutIPv6(error)
         }
         let isPresent = answer.code == EEXIST
@@ -67,7 +68,26 @@ final class InstanceInterface {
     }
 
     private func request(_ address: IPAddress, on link: NetworkLink) throws(HostError) -> NetlinkSession.Answer {
-        try rtnetlink.addAddress(address, to: link, label: link.kind == nil ? label : nil)
+        try rtnetlink.addAddress(address, to: link, label: link.name == "lo" ? label : nil)
+    }
+
+    /// An interface that a policy names.
+    func carrier(named name: String) throws(HostError) -> NetworkLink {
+        guard let link = try rtnetlink.link(named: name) else {
+            throw HostError(
+                .missing, "find the interface", name, code: ENODEV,
+                hint: "The policy has application addresses on it (“interface”).")
+        }
+        return link
+    }
+
+    /// The addresses on the interface for application addresses; of the instance's own, those on `lo`, too.
+    func addresses(on carrier: String?) throws(HostError) -> Set<IPAddress> {
+        var carriers: Set<UInt32> = []
+        for name in carrier.map({ [$0] }) ?? [name, "lo"] {
+            if let link = try rtnetlink.link(named: name) { carriers.insert(link.index) }
+        }
+        return Set(try rtnetlink.addresses().lazy.filter { carriers.contains($0.link) }.map(\.address))
     }
 
     /// The error for a host without IPv6; nil if the kernel's answer is about something else.
@@ -109,7 +129,8 @@ final class InstanceInterface {
 
     /// Removes an address wherever the instance may have put it, and the dummy with its last address.
     ///
-    /// Both interfaces are looked at: `dummy` may have become available after the address went to `lo`.
+    /// All interfaces are looked at: `dummy` may have become available after the address went to `lo`, and the policy may
+    /// have named another one then.
     func remove(_ address: IPAddress) throws(HostError) {
         known = nil
         if let dummy = try dummy() {
@@ -117,8 +138,26 @@ final class InstanceInterface {
             try removeIfUnused(dummy)
             if removed { return }
         }
-        guard let loopback = try rtnetlink.link(named: "lo") else { return }
-        _ = try rtnetlink.removeAddress(address, from: loopback)
+        if let loopback = try rtnetlink.link(named: "lo"), try rtnetlink.removeAddress(address, from: loopback) {
+            return
+        }
+        try remove(address, from: { _ in true })
+    }
+
+    /// Removes an address from every interface but one, which has it.
+    func remove(_ address: IPAddress, besides carrier: String?) throws(HostError) {
+        known = nil
+        let kept = if let carrier { try self.carrier(named: carrier) } else { try ready() }
+        try remove(address, from: { $0 != kept.index })
+        if carrier != nil, let dummy = try dummy() { try removeIfUnused(dummy) }
+    }
+
+    private func remove(_ address: IPAddress, from isMeant: (UInt32) -> Bool) throws(HostError) {
+        for entry in try rtnetlink.addresses() where entry.address == address && entry.prefix.isSingleAddress {
+            guard isMeant(entry.link) else { continue }
+            let link = NetworkLink(index: entry.link, name: "", isUp: true)
+            _ = try rtnetlink.removeAddress(address, from: link)
+        }
     }
 
     /// Marks the instance's addresses on `lo`; 15 bytes at most, as every label.

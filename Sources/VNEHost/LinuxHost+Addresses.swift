@@ -5,28 +5,39 @@ internal import Glibc
 
 /// Addresses, by rtnetlink.
 extension LinuxHost {
-    /// Adds a /32 or /128 to the instance's interface, which is made where it can be; false if it was there already. It
-    /// can be used at once, and nobody picks it as a source unasked.
-    ///
-    /// The interface is a dummy of the instance's own, `vne0` for `vne`, or `lo` where the kernel has no dummies.
-    public func addAddress(_ address: IPAddress) throws(HostError) -> Bool {
-        switch try interface().add(address) {
+    /// Adds a /32 or /128 to an interface; false if it was there already. It can be used at once, and nobody picks it as a
+    /// source unasked. Whether somebody else has it is the caller's to ask: ``holders(of:on:)``.
+    /// - Parameter carrier: nil for the instance's own interface, which is made where it can be: a dummy, `vne0` for
+    ///   `vne`, or `lo` where the kernel has no dummies.
+    public func addAddress(_ address: IPAddress, on carrier: String?) throws(HostError) -> Bool {
+        switch try interface().add(address, on: carrier) {
         case .added: return true
         case .present: return false
         case .withoutIPv6(let error): throw error
         }
     }
 
-    /// Removes a /32 or /128 from the instance's interface; nothing if it is not there. A dummy goes with its last
-    /// address.
+    /// Removes a /32 or /128 from whichever interface has it; nothing if none has. A dummy of the instance's goes with its
+    /// last address.
     public func removeAddress(_ address: IPAddress) throws(HostError) {
         try interface().remove(address)
+    }
+
+    /// Removes a /32 or /128 that is on the carrier from every other interface.
+    public func removeAddress(_ address: IPAddress, besides carrier: String?) throws(HostError) {
+        try interface().remove(address, besides: carrier)
     }
 
     /// Which address has to be shown to be free before it is used: those of both families on any interface of the
     /// namespace, application addresses and private loopbacks included.
     public func interfaceAddresses() throws(HostError) -> Set<IPAddress> {
         Set(try rtnetlink().addresses().map(\.address))
+    }
+
+    /// Those of ``interfaceAddresses()`` that are on the interface for application addresses.
+    /// - Parameter carrier: as ``addAddress(_:on:)`` takes it.
+    public func carriedAddresses(on carrier: String?) throws(HostError) -> Set<IPAddress> {
+        try interface().addresses(on: carrier)
     }
 
     /// The host's other addresses of both families, its broadcasts, its loopback resolvers and the indexes of the named

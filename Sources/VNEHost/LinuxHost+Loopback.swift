@@ -24,7 +24,7 @@ extension LinuxHost {
     /// Adds the /128 of a private loopback to the instance's interface; 127.0.0.0/8 is local everywhere. False if it was
     /// there already, and on a host without IPv6, where nobody can ask for it.
     public func addLoopback(_ loopback: PrivateLoopback) throws(HostError) -> Bool {
-        switch try interface().add(loopback.ipv6) {
+        switch try interface().add(loopback.ipv6, on: nil) {
         case .added: true
         case .present, .withoutIPv6: false
         }

@@ -13,6 +13,7 @@ public final class LinuxHost {
     /// The instance's name.
     public let instance: String
     let resolvConf: String
+    let hostsFile: String?
 
     private var tree: CgroupTree?
     private var routing: Rtnetlink?
@@ -20,10 +21,13 @@ public final class LinuxHost {
     private var diagnosing: SocketDiagnostics?
 
     /// The host of an instance. Nothing is opened before it is needed.
-    /// - Parameter resolvConf: where the host's resolvers are listed.
-    public init(instance: String, resolvConf: String = "/etc/resolv.conf") {
+    /// - Parameters:
+    ///   - resolvConf: where the host's resolvers are listed.
+    ///   - hostsFile: where applications are named; nil for nowhere.
+    public init(instance: String, resolvConf: String = "/etc/resolv.conf", hostsFile: String? = nil) {
         self.instance = instance
         self.resolvConf = resolvConf
+        self.hostsFile = hostsFile
     }
 
     /// The cgroup2 hierarchy.

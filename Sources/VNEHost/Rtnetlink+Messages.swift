@@ -122,10 +122,13 @@ extension NetworkLink {
         else { return nil }
         let attributes = reply.attributes(after: 16)
         guard let name = attributes[Int(IFLA_IFNAME)]?.text else { return nil }
+        // struct ifinfomsg has the type of hardware in its third and fourth byte; 1 is ARPHRD_ETHER.
+        let isAsked = flags & UInt32(IFF_NOARP | IFF_LOOPBACK) == 0 && reply.payload.number(at: 2, as: UInt16.self) == 1
+        let hardware = attributes[Int(IFLA_ADDRESS)].flatMap { HardwareAddress(Array($0)) }
         let information = attributes[Int(IFLA_LINKINFO)].map { NetlinkReply.attributes($0) }
         self.init(
             index: index, name: name, isUp: flags & UInt32(IFF_UP) != 0,
-            kind: information?[Int(IFLA_INFO_KIND)]?.text)
+            kind: information?[Int(IFLA_INFO_KIND)]?.text, hardware: isAsked ? hardware : nil)
     }
 }
 

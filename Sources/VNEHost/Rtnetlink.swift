@@ -9,6 +9,9 @@ struct NetworkLink: Hashable {
     var isUp: Bool
     /// `dummy`, `veth`, …; nil for hardware and `lo`.
     var kind: String?
+    /// The address that Ethernet frames of it have; nil where hosts do not ask each other for addresses: loopback,
+    /// tunnels, IFF_NOARP.
+    var hardware: HardwareAddress?
 }
 
 /// An address of an interface.

@@ -55,6 +55,8 @@ final class DaemonProcess: DaemonSurroundings {
     }
 
     func wait(until time: Duration) throws -> Set<DaemonEvent> {
+        // What a look at everything took is of no use until the next one.
+        OwnMemory.giveBack()
         while true {
             let heard = try events.wait(until: time)
             if heard.contains(.clients) { server?.serve { try MetricsCommand.text(instance) } }

@@ -10,6 +10,18 @@ struct InstanceOptions: ParsableArguments {
     @Option(help: "Where the host's name servers are listed; one on loopback stays reachable.")
     var resolvConf = "/etc/resolv.conf"
 
+    @Option(
+        help: ArgumentHelp(
+            "The hosts file in which applications are named (default: /etc/hosts for the instance vne, none for others).",
+            valueName: "file"))
+    var hosts: String?
+
+    /// Another instance is another host, whose names are not this one's.
+    var hostsFile: String? { hosts ?? (instance == "vne" ? "/etc/hosts" : nil) }
+
+    /// The host of the instance.
+    var host: LinuxHost { LinuxHost(instance: instance, resolvConf: resolvConf, hostsFile: hostsFile) }
+
     func validate() throws {
         let allowed = instance.utf8.allSatisfy { byte in
             switch byte {
@@ -35,7 +47,7 @@ struct OutputOptions: ParsableArguments {
 struct AddressOptions: ParsableArguments {
     @Option(
         help: ArgumentHelp(
-            "An application address, once for each family; or auto for the lowest free ones (default: auto).",
+            "An application address, once for each family; or auto to have them chosen (default: auto).",
             valueName: "address"))
     var address: [String] = []
 

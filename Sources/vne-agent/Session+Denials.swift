@@ -49,7 +49,7 @@ extension Session {
     /// An agent that looks at the host as any user may, and at the kernel where it may.
     static func unprivileged(_ options: InstanceOptions) throws -> Agent {
         if isRoot { return try Session(options, .show).agent }
-        let host = LinuxHost(instance: options.instance, resolvConf: options.resolvConf)
+        let host = options.host
         let unseeing = UnloadedInstance { throw AgentError(.unsupported, "only root may ask the kernel") }
         return Agent(instance: options.instance, dataplane: unseeing, host: host)
     }
@@ -68,9 +68,9 @@ extension Session {
         } catch BPFError.incompatible, BPFError.incomplete {
             // Another build's maps: nothing in them can be trusted, the hooks can be taken away all the same.
             guard try Instance.unload(options.instance) else { return [] }
-            Console.report(
-                repairs: [],
-                warnings: ["its maps could not be read: application addresses may be left on the interface"])
+            let agent = Agent(instance: options.instance, dataplane: UnloadedInstance(), host: options.host)
+            let warning = "its maps could not be read: application addresses may be left on the interface"
+            Console.report(repairs: [], warnings: [warning] + agent.forget())
             return []
         }
         guard let loaded = session.loaded else {
@@ -78,6 +78,7 @@ extension Session {
         }
         let detached = try session.agent.detachAll().map(\.name).sorted()
         try loaded.unload()
+        Console.report(repairs: [], warnings: session.agent.forget())
         return detached
     }
 }

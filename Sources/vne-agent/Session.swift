@@ -28,7 +28,7 @@ struct Session {
         try Self.requireRoot()
         let cookie = try LinuxHost.networkNamespaceCookie()
         let name = options.instance
-        let host = LinuxHost(instance: name, resolvConf: options.resolvConf)
+        let host = options.host
         let loaded =
             switch purpose {
             case .show: try Instance.read(name, netns: cookie)

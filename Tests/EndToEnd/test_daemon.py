@@ -355,12 +355,12 @@ class Start(unittest.TestCase):
 
     def test_without_any_policy_a_broken_file_ends_the_daemon(self):
         path = self.host.write_policy("addressSpace: 10.10.0.0/33\n")
-        refused = self.host.agent("run", path, check=False, timeout=20)
+        refused = self.host.agent("run", path, check=False, timeout=20 * SLOWNESS)
         self.assertEqual(refused.returncode, 3, refused.stderr)
         self.assertIn(f"{path}:1:15:", refused.stderr)
 
     def test_without_any_policy_a_missing_file_ends_the_daemon(self):
-        refused = self.host.agent("run", self.host.directory / "missing.yaml", check=False, timeout=20)
+        refused = self.host.agent("run", self.host.directory / "missing.yaml", check=False, timeout=20 * SLOWNESS)
         self.assertEqual(refused.returncode, 4, refused.stderr)
 
     def test_an_abstract_notification_socket_is_told(self):

@@ -12,6 +12,7 @@ import time
 import unittest
 from pathlib import Path
 
+from builds import another_package, package
 from machine import Machine
 from world import AGENT, PROJECT, run
 
@@ -58,14 +59,6 @@ while True:
         break
     time.sleep(.01)
 """
-
-
-def package():
-    """The package that `make deb` made."""
-    made = list((PROJECT / "bin").glob("vne_*.deb"))
-    if len(made) != 1:
-        raise AssertionError(f"bin/ has {len(made)} packages: run make deb")
-    return made[0]
 
 
 def make(*arguments, **options):
@@ -200,14 +193,8 @@ class Life(unittest.TestCase):
         """The package as an older version made it, with a document that is gone since."""
         directory = tempfile.TemporaryDirectory()
         self.addCleanup(directory.cleanup)
-        root = Path(directory.name) / "root"
-        run("dpkg-deb", "--raw-extract", package(), root)
-        control = root / "DEBIAN/control"
-        control.write_text(re.sub(r"^Version: .*$", "Version: 0.0.1-1", control.read_text(), flags=re.MULTILINE))
-        (root / "usr/share/doc/vne/OLD.md").write_text("old\n")
-        older = Path(directory.name) / "vne_0.0.1-1.deb"
-        run("dpkg-deb", "--root-owner-group", "--build", root, older)
-        return older
+        return another_package(directory.name, "0.0.1-1",
+                               lambda root: (root / "usr/share/doc/vne/OLD.md").write_text("old\n"))
 
     def state(self, unit="vne-agent"):
         return self.machine.run("systemctl", "is-active", unit, check=False).stdout.strip()

@@ -138,6 +138,9 @@ def sweep():
         for instance in pins.glob(f"{PREFIX}*"):
             if is_leftover(instance.name):
                 shutil.rmtree(instance, ignore_errors=True)
+    for leases in Path("/var/lib/vne").glob(f"{PREFIX}*"):
+        if is_leftover(leases.name):
+            leases.unlink(missing_ok=True)
     for line in run("ip", "netns", "list").stdout.split("\n"):
         if line and is_leftover(line):
             run("ip", "netns", "delete", line.split()[0], check=False)
@@ -146,7 +149,7 @@ def sweep():
 class Host:
     """One host: namespace, instance and cgroup. Use as a context manager."""
 
-    def __init__(self, name="host", policy=None, remote=True, resolv_conf=None):
+    def __init__(self, name="host", policy=None, remote=True, resolv_conf=None, hosts=None):
         self.name = f"{PREFIX}{os.getpid()}{name}"
         self.instance = self.name
         self.cgroup = MOUNT / self.name
@@ -156,6 +159,7 @@ class Host:
         self.children = []
         self.directory = Path(f"/tmp/{self.name}")
         self.resolv_conf = resolv_conf
+        self.hosts = hosts
 
     def __enter__(self):
         sweep_once()
@@ -204,6 +208,7 @@ class Host:
 
     def agent_command(self, command, *arguments):
         extra = ["--resolv-conf", str(self.resolv_conf)] if self.resolv_conf else []
+        extra += ["--hosts", str(self.hosts)] if self.hosts else []
         return [str(AGENT), command, "--instance", self.instance, *extra, *map(str, arguments)]
 
     def agent(self, command, *arguments, check=True, **options):

@@ -21,11 +21,13 @@ import Testing
 
     private func attached(
         _ name: String, _ address: String, in environment: String = "shop", cgroup: String? = nil,
-        byHand: Bool = false, egress: Bool = false, state: AttachedApplication.State = .attached
+        byHand: Bool = false, egress: Bool = false, state: AttachedApplication.State = .attached,
+        hostname: String? = nil
     ) -> AttachedApplication {
         AttachedApplication(
             state: state, name: name, environment: environment, addresses: own(list: address), loopback: loopback(0),
-            cgroupPath: cgroup ?? "vne.slice/\(name)", cgroupID: 1, cgroupLevel: 2, fromPolicy: !byHand, egress: egress)
+            hostname: hostname, cgroupPath: cgroup ?? "vne.slice/\(name)", cgroupID: 1, cgroupLevel: 2,
+            fromPolicy: !byHand, egress: egress)
     }
 
     private func lines(
@@ -136,7 +138,7 @@ import Testing
 
     @Test func `an address of its own stays while the environment holds it`() {
         let desired = policy([Self.shop, Self.bank], [application("web", nil)])
-        #expect(lines(desired, attached: [attached("web", "10.10.2.77")]) == [])
+        #expect(lines(desired, attached: [attached("web", "10.10.2.77", hostname: "10-10-2-77")]) == [])
         let elsewhere = policy([Self.shop, Self.bank], [application("web", nil, in: "bank")])
         #expect(
             lines(elsewhere, attached: [attached("web", "10.10.2.77")])
@@ -203,9 +205,10 @@ import Testing
 
     @Test func `chosen addresses stay while the environment holds them`() {
         let desired = policy([Self.dual], [application("web", nil, in: "dual")])
-        #expect(lines(desired, attached: [attached("web", "10.10.4.9, fd00:4::9", in: "dual")]) == [])
+        let both = attached("web", "10.10.4.9, fd00:4::9", in: "dual", hostname: "10-10-4-9")
+        #expect(lines(desired, attached: [both]) == [])
         // A family that the environment got later is for those that are attached later.
-        #expect(lines(desired, attached: [attached("web", "10.10.4.9", in: "dual")]) == [])
+        #expect(lines(desired, attached: [attached("web", "10.10.4.9", in: "dual", hostname: "10-10-4-9")]) == [])
         #expect(
             lines(desired, attached: [attached("web", "10.10.4.9, fd00:5::9", in: "dual")])
                 == ["~ move web from dual as 10.10.4.9, fd00:5::9 to dual as an address of its own"])
@@ -215,7 +218,18 @@ import Testing
         let desired = policy([Self.shop], [application("web", nil)])
         #expect(
             lines(desired, attached: [attached("web", "10.10.2.9, fd00:4::9")])
-                == ["~ move web from shop as 10.10.2.9, fd00:4::9 to shop as 10.10.2.9"])
+                == ["~ move web from shop as 10.10.2.9, fd00:4::9 to shop as 10.10.2.9, 10-10-2-9"])
+    }
+
+    @Test func `one whose address is chosen has a hostname made from it, unless it has one of its own`() {
+        let desired = policy([Self.shop], [application("web", nil)])
+        #expect(
+            lines(desired, attached: [attached("web", "10.10.2.9")])
+                == ["~ move web from shop as 10.10.2.9 to shop as 10.10.2.9, 10-10-2-9"])
+        let named = policy([Self.shop], [application("web", nil, hostname: "web.shop")])
+        #expect(lines(named, attached: [attached("web", "10.10.2.9", hostname: "web.shop")]) == [])
+        let six = ApplicationAddresses(ipv4: nil, ipv6: IPAddress("fd00:10:10:2::1"))
+        #expect(six?.hostname == "fd00-10-10-2-0-0-0-1")
     }
 
     @Test func `a policy that names what was attached by hand takes it over`() {

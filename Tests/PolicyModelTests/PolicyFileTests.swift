@@ -158,8 +158,8 @@ import Testing
                 == ["1:15: expected a prefix length from 0 to 32; found “10.10.0.0/33”"])
         #expect(
             messages("addressSpce: 10.10.0.0/16\nenvironments: {}\n") == [
-                "1:1: unknown key “addressSpce”; expected addressSpace, addressSpaceInterfaces, environments, "
-                    + "applications, loopback or guard; did you mean “addressSpace”?"
+                "1:1: unknown key “addressSpce”; expected addressSpace, addressSpaceInterfaces, interface, "
+                    + "resolveHostnames, environments, applications, loopback or guard; did you mean “addressSpace”?"
             ])
     }
 

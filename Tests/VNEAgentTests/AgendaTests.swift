@@ -14,11 +14,11 @@ import Testing
     @Test func `nothing is due before the next round when nothing is heard`() {
         var agenda = agenda()
         #expect(agenda.wakeUp == Agenda.round)
-        #expect(agenda.next(at: .seconds(29)) == nil)
-        #expect(agenda.next(at: .seconds(30)) == .read)
-        #expect(agenda.next(at: .seconds(30)) == .mend)
-        #expect(agenda.next(at: .seconds(30)) == nil)
-        #expect(agenda.wakeUp == .seconds(60))
+        #expect(agenda.next(at: Agenda.round - .seconds(1)) == nil)
+        #expect(agenda.next(at: Agenda.round) == .read)
+        #expect(agenda.next(at: Agenda.round) == .mend)
+        #expect(agenda.next(at: Agenda.round) == nil)
+        #expect(agenda.wakeUp == Agenda.round * 2)
     }
 
     @Test(arguments: [DaemonEvent.cgroups, .addresses, .pins])

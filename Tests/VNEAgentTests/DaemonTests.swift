@@ -202,7 +202,7 @@ import VNEAgent
 
     @Test func `an idle daemon looks once a round`() throws {
         process.send(.cgroups, at: .seconds(1))
-        process.send(.stop, at: .seconds(301))
+        process.send(.stop, at: .seconds(601))
         let before = process.looks
         try run()
         // Start, the first listening, one event, and ten rounds.

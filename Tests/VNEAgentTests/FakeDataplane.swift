@@ -31,6 +31,12 @@ struct FakeDataplane: Dataplane {
         }
     }
 
+    func publishedIdentity() throws -> PublishedIdentity {
+        // Asked for at every turn: what fails with it fails with the other questions.
+        PublishedIdentity(
+            interface: world.policy?.interface, resolvesHostnames: world.policy?.resolvesHostnames ?? true)
+    }
+
     func environment(named name: String) throws -> PublishedEnvironment? {
         try step("environment") {
             guard let environment = world.policy?.environment(named: name), let id = world.environmentIDs[name] else {

@@ -54,19 +54,58 @@ struct FakeHost: Host {
 
     func isPopulated(_ path: String) -> Bool { world.populated.contains { $0 == path || $0.hasPrefix(path + "/") } }
 
-    func addAddress(_ address: IPAddress) throws -> Bool {
+    func addAddress(_ address: IPAddress, on carrier: String?) throws -> Bool {
         defer { world.checkSafety(at: "addAddress") }
         return try world.step("addAddress") {
             guard address.family == .ipv4 || world.hasIPv6 else {
                 throw AgentError(.unsupported, "cannot add \(address): no IPv6", hint: "switch IPv6 on")
             }
+            if let carrier, world.interfaces[carrier] == nil { throw AgentError(.notFound, "no interface \(carrier)") }
+            if world.onLink[address] != nil { world.violations.append("\(address) is put here and lives elsewhere") }
+            world.carriers[address, default: []].insert(carrier)
             return !world.hostAddresses.contains(address) && world.applicationAddresses.insert(address).inserted
         }
     }
 
     func removeAddress(_ address: IPAddress) throws {
-        try world.step("removeAddress") { _ = world.applicationAddresses.remove(address) }
+        try world.step("removeAddress") {
+            world.carriers[address] = nil
+            _ = world.applicationAddresses.remove(address)
+        }
     }
+
+    func removeAddress(_ address: IPAddress, besides carrier: String?) throws {
+        try world.step("removeAddress") { world.carriers[address] = [carrier] }
+    }
+
+    func carriedAddresses(on carrier: String?) throws -> Set<IPAddress> {
+        try world.step("carriedAddresses") {
+            if world.interfaceAddressesFail { throw Fault(step: "carriedAddresses") }
+            return world.applicationAddresses.filter { world.carriers[$0]?.contains(carrier) == true }
+        }
+    }
+
+    func holders(of addresses: Set<IPAddress>, on interface: String) throws -> [IPAddress: String] {
+        try world.step("holders") {
+            world.probes.append(addresses)
+            return world.onLink.filter { addresses.contains($0.key) }
+        }
+    }
+
+    func announce(_ addresses: Set<IPAddress>, on interface: String) throws {
+        try world.step("announce") { world.announced.append(contentsOf: addresses.sorted()) }
+    }
+
+    func name(_ hosts: [NamedHost]) throws -> Set<String> {
+        try world.step("name") {
+            world.named = Dictionary(uniqueKeysWithValues: hosts.map { ($0.name, $0.addresses) })
+            return Set(hosts.map(\.name)).intersection(world.foreignNames)
+        }
+    }
+
+    func keptLeases() throws -> String? { try world.step("keptLeases") { world.leases } }
+
+    func keepLeases(_ text: String?) throws { try world.step("keepLeases") { world.leases = text } }
 
     static let loopbackBlocks: UInt32 = 4
 

@@ -80,6 +80,18 @@ final class FakeWorld {
         address("127.0.0.1"), address("::1"), address("192.0.2.1"), address("2001:db8::1"),
     ]
     var applicationAddresses: Set<IPAddress> = []
+    /// On which interfaces they are; nil is the instance's own.
+    var carriers: [IPAddress: Set<String?>] = [:]
+    /// What the hosts file says of this instance, and which names other lines of it have.
+    var named: [String: ApplicationAddresses] = [:]
+    var foreignNames: Set<String> = []
+    /// What is kept over reboots.
+    var leases: String?
+    /// Addresses that other hosts on the link have, and what these are called.
+    var onLink: [IPAddress: String] = [:]
+    /// What the link was asked for at once, and told of.
+    var probes: [Set<IPAddress>] = []
+    var announced: [IPAddress] = []
     /// The IPv6 addresses of private loopbacks that are on the interface.
     var loopbacks: Set<IPAddress> = []
     var hasIPv6 = true {

@@ -11,8 +11,8 @@ import Testing
         try inNewNetworkNamespace {
             let host = LinuxHost(instance: "test")
             let address = try #require(IPAddress(text))
-            #expect(try host.addAddress(address))
-            #expect(try !host.addAddress(address))
+            #expect(try host.addAddress(address, on: nil))
+            #expect(try !host.addAddress(address, on: nil))
             #expect(try LinuxHost(instance: "test").interfaceAddresses().contains(address))
             try SocketFixture(of: address).bound(to: text)
             try host.removeAddress(address)
@@ -29,7 +29,7 @@ import Testing
             // The kernel routes about one in six of them late.
             for number in 1...100 as ClosedRange<UInt64> {
                 let address = IPAddress(high: 0xfd00_0099_0000_0000, low: number)
-                #expect(try host.addAddress(address))
+                #expect(try host.addAddress(address, on: nil))
                 try SocketFixture(AF_INET6).connected(to: "\(address)", port: listener.port)
                 _ = try listener.accepted()
             }
@@ -43,7 +43,7 @@ import Testing
             #expect(try run(["ip", "-6", "route", "add", "blackhole", "fd00:99::/64", "table", "100"]).status == 0)
             let host = LinuxHost(instance: "test")
             let address = try #require(IPAddress("fd00:99::2:1"))
-            let error = #expect(throws: HostError.self) { try host.addAddress(address) }
+            let error = #expect(throws: HostError.self) { try host.addAddress(address, on: nil) }
             #expect(error?.hint?.contains("ip -6 rule") == true)
             #expect(try !host.interfaceAddresses().contains(address))
         }
@@ -52,7 +52,7 @@ import Testing
     @Test func `an IPv6 address is a single one, deprecated, undetected, and has no route but the local one`() throws {
         try inNewNetworkNamespace {
             let host = LinuxHost(instance: "test")
-            _ = try host.addAddress(try #require(IPAddress("fd00:99::2:1")))
+            _ = try host.addAddress(try #require(IPAddress("fd00:99::2:1")), on: nil)
             let shown = try run(["ip", "-6", "-o", "address", "show", "to", "fd00:99::2:1"]).output
             #expect(shown.contains("fd00:99::2:1/128 scope global nodad deprecated noprefixroute"), "\(shown)")
             #expect(!shown.contains("tentative"))
@@ -67,8 +67,8 @@ import Testing
             let routing = Rtnetlink(try KernelNetlinkSocket(family: 0))
             let first = try #require(IPAddress("10.99.2.1"))
             let second = try #require(IPAddress("10.99.2.2"))
-            #expect(try host.addAddress(first))
-            #expect(try host.addAddress(second))
+            #expect(try host.addAddress(first, on: nil))
+            #expect(try host.addAddress(second, on: nil))
             let dummy = try routing.link(named: "test0")
             let carrier = try #require(try dummy ?? routing.link(named: "lo"))
             #expect(carrier.isUp)
@@ -77,7 +77,7 @@ import Testing
             try host.removeAddress(second)
             #expect(try routing.link(named: "test0") == nil)
             // And it is made again when it is needed again.
-            #expect(try host.addAddress(first))
+            #expect(try host.addAddress(first, on: nil))
         }
     }
 
@@ -85,7 +85,7 @@ import Testing
         try inNewNetworkNamespace {
             let host = LinuxHost(instance: "test")
             let address = try #require(IPAddress("10.99.2.1"))
-            _ = try host.addAddress(address)
+            _ = try host.addAddress(address, on: nil)
             let routing = Rtnetlink(try KernelNetlinkSocket(family: 0))
             let entry = try #require(
                 try routing.addresses().first { $0.address == address })
@@ -99,7 +99,7 @@ import Testing
     @Test func `an interface without an address does not borrow an application's`() throws {
         try inNewNetworkNamespace {
             let host = LinuxHost(instance: "test")
-            _ = try host.addAddress(try #require(IPAddress("10.99.2.1")))
+            _ = try host.addAddress(try #require(IPAddress("10.99.2.1")), on: nil)
             for command in [
                 ["ip", "link", "add", "a0", "type", "veth", "peer", "name", "b0"], ["ip", "link", "set", "a0", "up"],
                 ["ip", "link", "set", "b0", "up"], ["ip", "route", "add", "192.0.2.0/24", "dev", "a0"],
@@ -112,7 +112,7 @@ import Testing
     @Test func `where there is another IPv6 address an application's is not picked as a source`() throws {
         try inNewNetworkNamespace {
             let host = LinuxHost(instance: "test")
-            _ = try host.addAddress(try #require(IPAddress("fd00:99::2:1")))
+            _ = try host.addAddress(try #require(IPAddress("fd00:99::2:1")), on: nil)
             for command in [
                 ["ip", "link", "add", "a0", "type", "veth", "peer", "name", "b0"], ["ip", "link", "set", "a0", "up"],
                 ["ip", "link", "set", "b0", "up"],
@@ -130,7 +130,7 @@ import Testing
             #expect(try run(["ip", "link", "add", "test0", "type", "veth", "peer", "name", "b0"]).status == 0)
             let host = LinuxHost(instance: "test")
             let address = try #require(IPAddress("10.99.2.1"))
-            let error = #expect(throws: HostError.self) { try host.addAddress(address) }
+            let error = #expect(throws: HostError.self) { try host.addAddress(address, on: nil) }
             #expect(error?.kind == .refused)
         }
     }
@@ -151,7 +151,7 @@ import Testing
             let application: Set<IPAddress> = [
                 try #require(IPAddress("10.99.2.1")), try #require(IPAddress("fd00:99::2:1")),
             ]
-            for address in application { _ = try host.addAddress(address) }
+            for address in application { _ = try host.addAddress(address, on: nil) }
             _ = try host.addLoopback(host.privateLoopback(block: 0))
             let addresses = try host.interfaceAddresses()
             #expect(addresses.contains { IPPrefix.linkLocal6.contains($0) })
@@ -216,11 +216,11 @@ import Testing
             #expect(try !host.addLoopback(loopback))
             try host.removeLoopback(loopback)
             let address = try #require(IPAddress("fd00:99::2:1"))
-            let error = #expect(throws: HostError.self) { try host.addAddress(address) }
+            let error = #expect(throws: HostError.self) { try host.addAddress(address, on: nil) }
             #expect(error?.kind == .unsupported && error?.code == EACCES)
             #expect(error?.description.contains("disable_ipv6 to 0") == true, "\(String(describing: error))")
             try host.removeAddress(address)
-            #expect(try host.addAddress(try #require(IPAddress("10.99.2.1"))))
+            #expect(try host.addAddress(try #require(IPAddress("10.99.2.1")), on: nil))
         }
     }
 

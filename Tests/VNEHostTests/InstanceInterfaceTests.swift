@@ -53,7 +53,7 @@ private final class KernelWithoutIPv6: NetlinkSocket {
         let kernel = KernelWithoutIPv6()
         let interface = InstanceInterface(instance: "test", rtnetlink: Rtnetlink(kernel))
         let address = try #require(IPAddress("fd00:99::2:1"))
-        guard case .withoutIPv6(let error) = try interface.add(address) else {
+        guard case .withoutIPv6(let error) = try interface.add(address, on: nil) else {
             Issue.record("it was added")
             return
         }

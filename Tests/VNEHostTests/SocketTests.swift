@@ -14,7 +14,7 @@ import VNEHost
     /// A host in the calling thread's namespace, with ``addresses`` and a loopback that is up.
     private static func host() throws -> LinuxHost {
         let host = LinuxHost(instance: "test")
-        for address in addresses { _ = try host.addAddress(try #require(IPAddress(address))) }
+        for address in addresses { _ = try host.addAddress(try #require(IPAddress(address)), on: nil) }
         return host
     }
 

@@ -245,7 +245,8 @@ struct vne_image_header {
 	__u32 interface_count;
 	__u32 interfaces[VNE_INTERFACES_MAX];
 	__u32 shared_count;
-	__u32 reserved;
+	/** Nonzero: hostnames are in no hosts file. The agent's, as `interface` is. */
+	__u32 hostnames_off;
 	struct vne_shared_service shared[VNE_SHARED_MAX];
 	/** What wildcards of guarded processes become, and their source towards the address space; all zero for none.
 	 */
@@ -253,6 +254,8 @@ struct vne_image_header {
 	struct vne_address guard6;
 	/** The policy file's name as it was given, for messages that name a line. */
 	char source[256];
+	/** The interface that carries application addresses; empty for the instance's own. */
+	char interface[16];
 };
 
 /** One rule of a list. A list ends with the rule that has VNE_RULE_LAST; what no rule matches is denied. */

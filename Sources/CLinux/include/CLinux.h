@@ -1,11 +1,12 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /**
- * What Swift's Glibc module lacks of Linux: netlink and its families, inotify, signalfd, system calls without a wrapper
- * in the C library, and the few lines of C between clone and exec.
+ * What Swift's Glibc module lacks of Linux: netlink and its families, packet sockets, inotify, signalfd, system calls
+ * without a wrapper in the C library, and the few lines of C between clone and exec.
  */
 #ifndef CLINUX_H
 #define CLINUX_H
 
+#include <malloc.h>
 #include <stddef.h>
 #include <stdint.h>
 #include <sys/inotify.h>
@@ -15,6 +16,8 @@
 #include <sys/types.h>
 
 #include <linux/capability.h>
+#include <linux/filter.h>
+#include <linux/if_packet.h>
 #include <linux/inet_diag.h>
 #include <linux/magic.h>
 #include <linux/netlink.h>
