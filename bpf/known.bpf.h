@@ -2,8 +2,7 @@
 /*
  * What the programs know of an application without a look at its attachment and the policy: most of what applications
  * do stays inside their environment. Each CPU remembers, beside its counters, what a look told it, made ready for
- * comparisons. So the usual call or packet asks the kernel for one thing, and does not wait for memory: a call of a
- * helper takes as long as all the rest.
+ * comparisons. So the usual call or packet asks the kernel for one thing, its CPU's part of the counters.
  *
  * What is remembered holds for one epoch. An epoch ends before an attachment or the policy is replaced, and the next
  * begins after that, and once no program can run under the old policy any more. Whoever is to remember reads the epoch
@@ -116,7 +115,7 @@ static __always_inline int vne_is_off_loopback(const struct vne_own *own, struct
 	return !vne_is_loopback(network) && !vne_in_own_prefix(own, loopback);
 }
 
-/* After it: `kinds` is what vne_kinds_inside() says. */
+/* After the look: `kinds` is what vne_kinds_inside() says. */
 static __always_inline void vne_know(struct vne_counters *here, const struct vne_identity *identity,
 				     const struct vne_own *own, __u32 kinds, __u32 epoch)
 {
