@@ -181,16 +181,20 @@ extension Agent {
     }
 
     /// The lowest private loopback that no application has, half-made ones included.
-    func freeLoopback(besides applications: [AttachedApplication]) throws(AgentError) -> PrivateLoopback {
+    func freeLoopback(besides taken: TakenLoopbacks) throws(AgentError) -> PrivateLoopback {
         let blocks = type(of: host).loopbackBlocks
-        let first = host.privateLoopback(block: 0).ipv4.rawValue
-        // A block is a /24.
-        let taken = Set(applications.map { ($0.loopback.ipv4.rawValue &- first) >> 8 })
-        for block in 0..<blocks where !taken.contains(UInt128(block)) {
-            return host.privateLoopback(block: block)
+        guard taken.firstFree < blocks else {
+            throw AgentError(
+                .conflict, "each of the \(blocks) private loopbacks is taken", hint: "detach an application")
         }
-        throw AgentError(
-            .conflict, "each of the \(blocks) private loopbacks is taken", hint: "detach an application")
+        return host.privateLoopback(block: taken.firstFree)
+    }
+
+    /// The private loopbacks of applications.
+    func takenLoopbacks(of applications: [AttachedApplication]) -> TakenLoopbacks {
+        var taken = TakenLoopbacks(first: host.privateLoopback(block: 0))
+        for application in applications { taken.insert(application.loopback) }
+        return taken
     }
 
     /// The error for an environment that the published policy does not have, with the nearest name that it has.
@@ -199,5 +203,24 @@ extension Agent {
         return AgentError(
             .notFound, "the policy has no environment “\(name)”",
             hint: Name.nearest(to: name, among: policy.environments.map(\.name)))
+    }
+}
+
+/// Which private loopbacks are somebody's.
+struct TakenLoopbacks {
+    private let first: UInt128
+    private var blocks: Set<UInt32> = []
+    /// The least block that is nobody's.
+    private(set) var firstFree: UInt32 = 0
+
+    /// None. Blocks count from a loopback, a /24 of IPv4 each.
+    init(first: PrivateLoopback) {
+        self.first = first.ipv4.rawValue
+    }
+
+    /// Notes that a loopback is somebody's.
+    mutating func insert(_ loopback: PrivateLoopback) {
+        blocks.insert(UInt32(truncatingIfNeeded: (loopback.ipv4.rawValue &- first) >> 8))
+        while blocks.contains(firstFree) { firstFree += 1 }
     }
 }

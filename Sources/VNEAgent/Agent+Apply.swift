@@ -200,9 +200,11 @@ extension Agent {
                 // The only copy: what is appended to it is not copied first.
                 ground = nil
                 known.free = free
+                known.loopbacks = known.loopbacks ?? takenLoopbacks(of: known.applications)
                 let attached = try attach(
                     application, of: policy, cgroup: cgroup, clean: nil, ground: known)
                 known.applications.append(attached.application)
+                known.loopbacks?.insert(attached.application.loopback)
                 known.interfaceAddresses.formUnion(attached.application.addresses.all)
                 known.carried.formUnion(attached.application.addresses.all)
                 ground = known
@@ -275,23 +277,17 @@ extension Agent {
             if path == HostGuard.root || guarded.contains(where: { $0.path == path }) {
                 return isPresent(guarded: path, among: guarded)
             }
-            do {
-                host.close(try host.openCgroup(path))
-                return true
-            } catch {
-                // Whatever else keeps it from being opened is for the attachment to tell.
-                return AgentError(error).status != .notFound
-            }
+            return host.cgroupExists(path)
         }
     }
 
     /// What an operation that changes nothing starts from.
     func observe() throws(AgentError) -> Ground {
         let carrier = try carrier()
+        let applications = try asking { try dataplane.applications() }
+        let addresses = try asking { try host.addresses(carrier: carrier) }
         return Ground(
-            applications: try asking { try dataplane.applications() },
-            interfaceAddresses: try asking { try host.interfaceAddresses() },
-            carried: try asking { try host.carriedAddresses(on: carrier) }, repairs: [])
+            applications: applications, interfaceAddresses: addresses.all, carried: addresses.carried, repairs: [])
     }
 }
 

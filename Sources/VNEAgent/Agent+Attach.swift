@@ -80,7 +80,7 @@ extension Agent {
 
         var application = AttachedApplication(
             name: name, environment: request.environment, environmentID: environment.id, addresses: addresses,
-            loopback: try freeLoopback(besides: ground.applications), hostname: hostname,
+            loopback: try freeLoopback(besides: ground.loopbacks ?? takenLoopbacks(of: ground.applications)), hostname: hostname,
             cgroupPath: cgroup.path, cgroupID: cgroup.id, cgroupLevel: cgroup.level, fromPolicy: policy != nil,
             egress: environment.needsEgress, ownsAddresses: addresses.families, launcher: launcher, confined: confined)
         // All of them can be closed, or it would have been refused.
@@ -114,7 +114,7 @@ extension Agent {
             _ = try addLoopback(of: application)
             // Still denying: a command that is killed before it opens leaves these sockets to the one that finishes it.
             for socket in carried { try asking { try host.destroy(socket) } }
-            let closed = try closeOlderSockets(of: application, warnings: &warnings)
+            let closed = host.isPopulated(cgroup) ? try closeOlderSockets(of: application, warnings: &warnings) : 0
             try asking { try dataplane.open(application) }
             application.state = .attached
             return closed
@@ -154,7 +154,7 @@ extension Agent {
         try claim(target.addresses, for: target.name, knownFree: knownFree)
         for address in target.addresses.all { _ = try addAddress(address) }
         _ = try addLoopback(of: target)
-        _ = try closeOlderSockets(of: target, warnings: &warnings)
+        if host.isPopulated(target.cgroupPath) { _ = try closeOlderSockets(of: target, warnings: &warnings) }
         try asking { try dataplane.open(target) }
         target.state = .attached
         return target
@@ -231,7 +231,7 @@ extension Agent {
 
     /// Says which sockets the isolator would not cover; refuses processes that it could not cover at all.
     private func inspect(_ cgroup: OpenCgroup, clean: Cleaning?) throws(AgentError) -> [ForeignSocket] {
-        guard host.isPopulated(cgroup.path) else { return [] }
+        guard host.isPopulated(cgroup) else { return [] }
         let strangers = try asking { try host.foreignNamespaceProcesses(of: cgroup.path) }
         guard strangers.isEmpty else {
             let list = strangers.prefix(8).map(String.init).joined(separator: ", ")
@@ -265,11 +265,11 @@ extension Agent {
     /// Closes the cgroup's connected sockets: they are older than the attachment and pass no connect hook again, so what
     /// they send would leave unjudged, also where an earlier attachment gave them one of the same addresses.
     ///
-    /// A socket whose process has left the cgroup is no application's, so an empty cgroup has none to close.
+    /// A socket whose process has left the cgroup is no application's, so an empty cgroup has none to close: this is for
+    /// one that is populated.
     private func closeOlderSockets(
         of application: AttachedApplication, warnings: inout [String]
     ) throws(AgentError) -> Int {
-        guard host.isPopulated(application.cgroupPath) else { return 0 }
         let cgroups = try asking { try host.cgroupIDs(below: application.cgroupPath) }
         let sockets = try asking { try host.sockets() }
         let stale = sockets.filter {

@@ -61,7 +61,7 @@ extension Agent {
                 + (named.addresses == nil ? " of an address of its environment" : ""))
         return AttachedApplication(
             state: .attached, name: named.name, environment: named.environment, addresses: addresses,
-            loopback: try freeLoopback(besides: attached), hostname: named.hostname, cgroupPath: named.cgroup ?? "",
+            loopback: try freeLoopback(besides: takenLoopbacks(of: attached)), hostname: named.hostname, cgroupPath: named.cgroup ?? "",
             cgroupID: 0, cgroupLevel: 0, fromPolicy: true)
     }
 

@@ -27,9 +27,7 @@ extension Agent {
         guard let known = last else { return nil }
         let arrived = known.policy.applications.filter { application in
             guard let path = application.cgroup, !known.held.contains(path) else { return false }
-            guard let cgroup = try? host.openCgroup(path) else { return false }
-            host.close(cgroup)
-            return true
+            return host.cgroupExists(path)
         }
         guard !arrived.isEmpty, let published = try asking({ try dataplane.publishedPolicy() }),
             published.text == known.published.text, published.source == known.published.source
@@ -96,7 +94,8 @@ extension Agent {
         var applications = Dictionary(
             ground.applications.map { ($0.name, $0) }, uniquingKeysWith: { first, _ in first })
         carryOut(plan, policy: policy, applications: &applications, ground: ground, report: &report)
-        tellNames(warnings: &report.warnings)
+        let isUnchanged = plan.changes.isEmpty && ground.repairs.isEmpty
+        tellNames(of: isUnchanged ? ground.applications : nil, warnings: &report.warnings)
         return report
     }
 }

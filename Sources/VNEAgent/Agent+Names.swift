@@ -4,11 +4,13 @@ extension Agent {
     /// Has the hosts file say what the attached applications are called, and nothing else.
     ///
     /// A name that does not resolve keeps nobody apart and lets nobody through, so whatever is wrong is only told.
-    func tellNames(warnings: inout [String]) {
+    /// - Parameter known: the applications, where the caller just read them.
+    func tellNames(of known: [AttachedApplication]? = nil, warnings: inout [String]) {
         do throws(AgentError) {
             var hosts: [NamedHost] = []
             if try asking({ try dataplane.publishedIdentity() }).resolvesHostnames {
-                for application in try asking({ try dataplane.applications() }) where application.state == .attached {
+                let applications = if let known { known } else { try asking { try dataplane.applications() } }
+                for application in applications where application.state == .attached {
                     guard let hostname = application.hostname else { continue }
                     hosts.append(NamedHost(name: hostname.lowercased(), addresses: application.addresses))
                 }

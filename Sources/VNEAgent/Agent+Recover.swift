@@ -10,6 +10,8 @@ struct Ground {
     var carried: Set<IPAddress>
     /// Addresses that nobody else on the link has, as was found out just now.
     var free: Set<IPAddress> = []
+    /// The private loopbacks of the applications, where somebody keeps them up to date.
+    var loopbacks: TakenLoopbacks?
     /// Addresses that came, and that the link has to be told of.
     var arrived: Set<IPAddress> = []
     /// What was put right on the way.

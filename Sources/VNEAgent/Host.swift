@@ -21,8 +21,14 @@ public protocol Host {
     /// Whether the cgroup at this path still is the one with this id.
     func cgroupExists(_ path: String, id: UInt64) -> Bool
 
+    /// Whether there is a cgroup at this path, or something that ``openCgroup(_:)`` says more about than that it is missing.
+    func cgroupExists(_ path: String) -> Bool
+
     /// Whether a process lives in the cgroup or below it (`cgroup.events`, `populated`).
     func isPopulated(_ path: String) -> Bool
+
+    /// The same of a cgroup that is open.
+    func isPopulated(_ cgroup: OpenCgroup) -> Bool
 
     /// Adds a /32 or /128 to an interface; false if it was there already. It can be used at once. For an IPv6 address on a
     /// host without IPv6 the error says what would help.
@@ -34,9 +40,6 @@ public protocol Host {
 
     /// Removes a /32 or /128 that is on the carrier from every other interface.
     func removeAddress(_ address: IPAddress, besides carrier: String?) throws
-
-    /// Those of ``interfaceAddresses()`` that are on the interface for application addresses.
-    func carriedAddresses(on carrier: String?) throws -> Set<IPAddress>
 
     /// Who on the link of an interface has one of some addresses, or wants it at the same time: what they are called there.
     /// Those that are on this host's interfaces are not asked for.
@@ -102,4 +105,8 @@ public protocol Host {
     /// The addresses of both families on any interface of the namespace, application addresses and private loopbacks
     /// included.
     func interfaceAddresses() throws -> Set<IPAddress>
+
+    /// Those of ``interfaceAddresses()``, and which of them are on the interface for application addresses: on the one
+    /// that is named, or else on the instance's own and on `lo`.
+    func addresses(carrier: String?) throws -> (all: Set<IPAddress>, carried: Set<IPAddress>)
 }

@@ -45,6 +45,8 @@ final class CgroupTree {
     /// Takes a path that is relative to the mount, or absolute below it. Refuses the root cgroup, since a program that
     /// is attached there judges the whole host, and every path that leads out.
     func normalized(_ path: String) throws(HostError) -> String {
+        // Most are as they are kept: a daemon asks for each application's at every look.
+        if Self.isNormal(path) { return path }
         let operation = "use the cgroup"
         var relative = path[...]
         if relative.hasPrefix("/") {
@@ -70,6 +72,19 @@ final class CgroupTree {
             throw HostError(.refused, operation, path, hint: "Its path is longer than 1023 bytes, or has a zero byte.")
         }
         return result
+    }
+
+    private static func isNormal(_ path: String) -> Bool {
+        var begins = true
+        var length = 0
+        for byte in path.utf8 {
+            switch byte {
+            case UInt8(ascii: "/") where begins, UInt8(ascii: ".") where begins, 0: return false
+            default: begins = byte == UInt8(ascii: "/")
+            }
+            length += 1
+        }
+        return !begins && length <= 1023
     }
 
     /// Opens a cgroup. The caller closes its descriptor.
@@ -132,20 +147,38 @@ final class CgroupTree {
     /// It is not opened: a daemon asks this of every application at each look.
     func exists(_ path: String, id: UInt64) throws(HostError) -> Bool {
         guard let path = try? normalized(path) else { return false }
+        return try inode(at: path) == id
+    }
+
+    /// Whether there is something at this path. It is not opened.
+    func exists(_ path: String) throws(HostError) -> Bool {
+        try inode(at: try normalized(path)) != nil
+    }
+
+    private func inode(at path: String) throws(HostError) -> UInt64? {
         var status = stat()
         guard unsafe fstatat(mount.number, path, &status, AT_SYMLINK_NOFOLLOW) == 0 else {
             guard [ENOENT, ENOTDIR, ENODEV].contains(errno) else { throw .system("look at the cgroup", path) }
-            return false
+            return nil
         }
-        return UInt64(status.st_ino) == id
+        return UInt64(status.st_ino)
     }
 
     /// Whether a process lives in the cgroup or below it (`populated` in `cgroup.events`).
     func isPopulated(_ path: String) throws(HostError) -> Bool {
         guard let path = try? normalized(path) else { return false }
+        return try isPopulated(mount.number, path + "/cgroup.events", of: path)
+    }
+
+    /// The same of a cgroup that is open.
+    func isPopulated(_ cgroup: OpenCgroup) throws(HostError) -> Bool {
+        try isPopulated(cgroup.descriptor, "cgroup.events", of: cgroup.path)
+    }
+
+    private func isPopulated(_ directory: Int32, _ file: String, of path: String) throws(HostError) -> Bool {
         do throws(HostError) {
             let events = try Descriptor.openBeneath(
-                mount.number, path + "/cgroup.events", flags: O_RDONLY, operation: "look at the cgroup")
+                directory, file, flags: O_RDONLY, operation: "look at the cgroup")
             // A few short lines, which the kernel gives whole.
             return try events.firstBytes(of: path, atMost: 256).split(separator: UInt8(ascii: "\n"))
                 .contains { $0.elementsEqual("populated 1".utf8) }

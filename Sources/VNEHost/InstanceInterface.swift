@@ -81,13 +81,13 @@ final class InstanceInterface {
         return link
     }
 
-    /// The addresses on the interface for application addresses; of the instance's own, those on `lo`, too.
-    func addresses(on carrier: String?) throws(HostError) -> Set<IPAddress> {
+    /// The indexes of the interface for application addresses; where that is the instance's own, of `lo`, too.
+    func carriers(_ carrier: String?) throws(HostError) -> Set<UInt32> {
         var carriers: Set<UInt32> = []
         for name in carrier.map({ [$0] }) ?? [name, "lo"] {
             if let link = try rtnetlink.link(named: name) { carriers.insert(link.index) }
         }
-        return Set(try rtnetlink.addresses().lazy.filter { carriers.contains($0.link) }.map(\.address))
+        return carriers
     }
 
     /// The error for a host without IPv6; nil if the kernel's answer is about something else.

@@ -34,10 +34,17 @@ extension LinuxHost {
         Set(try rtnetlink().addresses().map(\.address))
     }
 
-    /// Those of ``interfaceAddresses()`` that are on the interface for application addresses.
+    /// Those of ``interfaceAddresses()``, and which of them are on the interface for application addresses.
     /// - Parameter carrier: as ``addAddress(_:on:)`` takes it.
-    public func carriedAddresses(on carrier: String?) throws(HostError) -> Set<IPAddress> {
-        try interface().addresses(on: carrier)
+    public func addresses(
+        carrier: String?
+    ) throws(HostError) -> (all: Set<IPAddress>, carried: Set<IPAddress>) {
+        let carriers = try interface().carriers(carrier)
+        let entries = try rtnetlink().addresses()
+        return (
+            Set(entries.lazy.map(\.address)),
+            Set(entries.lazy.filter { carriers.contains($0.link) }.map(\.address))
+        )
     }
 
     /// The host's other addresses of both families, its broadcasts, its loopback resolvers and the indexes of the named

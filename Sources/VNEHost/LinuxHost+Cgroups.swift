@@ -41,10 +41,21 @@ extension LinuxHost {
         (try? cgroups().exists(path, id: id)) ?? true
     }
 
+    /// Whether there is a cgroup at this path. What cannot be looked at, or is no cgroup, counts as there: whoever opens
+    /// it hears why it is none.
+    public func cgroupExists(_ path: String) -> Bool {
+        (try? cgroups().exists(path)) ?? true
+    }
+
     /// Whether a process lives in the cgroup or below it (`cgroup.events`, `populated`). What cannot be looked at counts
     /// as populated.
     public func isPopulated(_ path: String) -> Bool {
         (try? cgroups().isPopulated(path)) ?? true
+    }
+
+    /// The same of a cgroup that is open.
+    public func isPopulated(_ cgroup: OpenCgroup) -> Bool {
+        (try? cgroups().isPopulated(cgroup)) ?? true
     }
 
     /// Ids of a cgroup and of every cgroup below it.

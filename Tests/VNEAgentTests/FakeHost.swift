@@ -52,7 +52,11 @@ struct FakeHost: Host {
 
     func cgroupExists(_ path: String, id: UInt64) -> Bool { world.cgroups[path] == id }
 
+    func cgroupExists(_ path: String) -> Bool { world.cgroups[path] != nil }
+
     func isPopulated(_ path: String) -> Bool { world.populated.contains { $0 == path || $0.hasPrefix(path + "/") } }
+
+    func isPopulated(_ cgroup: OpenCgroup) -> Bool { isPopulated(cgroup.path) }
 
     func addAddress(_ address: IPAddress, on carrier: String?) throws -> Bool {
         defer { world.checkSafety(at: "addAddress") }
@@ -76,13 +80,6 @@ struct FakeHost: Host {
 
     func removeAddress(_ address: IPAddress, besides carrier: String?) throws {
         try world.step("removeAddress") { world.carriers[address] = [carrier] }
-    }
-
-    func carriedAddresses(on carrier: String?) throws -> Set<IPAddress> {
-        try world.step("carriedAddresses") {
-            if world.interfaceAddressesFail { throw Fault(step: "carriedAddresses") }
-            return world.applicationAddresses.filter { world.carriers[$0]?.contains(carrier) == true }
-        }
     }
 
     func holders(of addresses: Set<IPAddress>, on interface: String) throws -> [IPAddress: String] {
@@ -173,5 +170,10 @@ struct FakeHost: Host {
             if world.interfaceAddressesFail { throw Fault(step: "interfaceAddresses") }
             return world.hostAddresses.union(world.applicationAddresses).union(world.loopbacks)
         }
+    }
+
+    func addresses(carrier: String?) throws -> (all: Set<IPAddress>, carried: Set<IPAddress>) {
+        let all = try interfaceAddresses()
+        return (all, world.applicationAddresses.filter { world.carriers[$0]?.contains(carrier) == true })
     }
 }
