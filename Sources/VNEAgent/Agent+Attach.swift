@@ -80,9 +80,10 @@ extension Agent {
 
         var application = AttachedApplication(
             name: name, environment: request.environment, environmentID: environment.id, addresses: addresses,
-            loopback: try freeLoopback(besides: ground.loopbacks ?? takenLoopbacks(of: ground.applications)), hostname: hostname,
-            cgroupPath: cgroup.path, cgroupID: cgroup.id, cgroupLevel: cgroup.level, fromPolicy: policy != nil,
-            egress: environment.needsEgress, ownsAddresses: addresses.families, launcher: launcher, confined: confined)
+            loopback: try freeLoopback(besides: ground.loopbacks ?? takenLoopbacks(of: ground.applications)),
+            hostname: hostname, cgroupPath: cgroup.path, cgroupID: cgroup.id, cgroupLevel: cgroup.level,
+            fromPolicy: policy != nil, egress: environment.needsEgress, ownsAddresses: addresses.families,
+            launcher: launcher, confined: confined)
         // All of them can be closed, or it would have been refused.
         let carried = request.clean == .close ? foreign : []
         let closed = try make(

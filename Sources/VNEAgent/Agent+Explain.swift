@@ -61,8 +61,8 @@ extension Agent {
                 + (named.addresses == nil ? " of an address of its environment" : ""))
         return AttachedApplication(
             state: .attached, name: named.name, environment: named.environment, addresses: addresses,
-            loopback: try freeLoopback(besides: takenLoopbacks(of: attached)), hostname: named.hostname, cgroupPath: named.cgroup ?? "",
-            cgroupID: 0, cgroupLevel: 0, fromPolicy: true)
+            loopback: try freeLoopback(besides: takenLoopbacks(of: attached)), hostname: named.hostname,
+            cgroupPath: named.cgroup ?? "", cgroupID: 0, cgroupLevel: 0, fromPolicy: true)
     }
 
     /// An address of each family in which the environment has some.
