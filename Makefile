@@ -49,7 +49,7 @@ FUZZ_BUILD  := .build/fuzz
 BUILD_PACKAGES := libbpf-dev libelf-dev zlib1g-dev libyaml-dev linux-libc-dev bpftool pkg-config python3
 TEST_PACKAGES  := $(BUILD_PACKAGES) nginx-light redis-server redis-tools curl netcat-openbsd strace iproute2 clang-format-14 \
 	libpython3.11-testsuite bind9-dnsutils dnsmasq-base iputils-ping openssh-server openssh-client caddy nftables \
-	systemd python3-jsonschema lintian man-db mandoc zsh fish
+	systemd python3-jsonschema lintian man-db mandoc zsh fish bird2 wireguard-tools wireguard-go tcpdump
 KERNELS_PACKAGES := qemu-system-x86 mmdebstrap cpio kmod e2fsprogs
 DEMO_PACKAGES  := $(BUILD_PACKAGES) nginx-light redis-server redis-tools curl iproute2
 
@@ -92,10 +92,12 @@ $(BPF_EMPTY): $(BPF_OUTPUT)/empty.o
 
 -include $(wildcard $(BPF_OUTPUT)/*.d)
 
-build: bpf ## build the release binary: bin/vne-agent
+build: bpf ## build the release binaries: bin/vne-agent, bin/vne-manager
 	$(SWIFT) build $(RELEASE) --product vne-agent
+	$(SWIFT) build $(RELEASE) --product vne-manager
 	@mkdir -p bin
-	install -m 755 -s "$$($(SWIFT) build $(RELEASE) --product vne-agent --show-bin-path)/vne-agent" bin/vne-agent
+	install -m 755 -s -t bin "$$($(SWIFT) build $(RELEASE) --show-bin-path)/vne-agent" \
+		"$$($(SWIFT) build $(RELEASE) --show-bin-path)/vne-manager"
 
 demo: packages-demo build ## show the main job on real applications (root)
 	@./packaging/need-root demo

@@ -14,7 +14,8 @@ let strict: [SwiftSetting] = [
 let package = Package(
     name: "vne",
     products: [
-        .executable(name: "vne-agent", targets: ["vne-agent"])
+        .executable(name: "vne-agent", targets: ["vne-agent"]),
+        .executable(name: "vne-manager", targets: ["vne-manager"]),
     ],
     dependencies: [
         .package(url: "https://github.com/apple/swift-argument-parser", from: "1.8.0")
@@ -42,6 +43,15 @@ let package = Package(
             ],
             swiftSettings: strict),
 
+        // The overlay.
+        .target(name: "OverlayModel", dependencies: ["PolicyModel"], swiftSettings: strict),
+        .executableTarget(
+            name: "vne-manager",
+            dependencies: [
+                "OverlayModel", "PolicyModel", .product(name: "ArgumentParser", package: "swift-argument-parser"),
+            ],
+            swiftSettings: strict),
+
         // What several test targets share: random policies and attempts, and where cgroups are.
         .target(
             name: "TestSupport", dependencies: ["PolicyModel", "VNEBPF"], path: "Tests/TestSupport",
@@ -58,6 +68,9 @@ let package = Package(
                 "VNEAgent", "VNEBPF", "VNEHost", "PolicyModel", "VNEPrograms", "CLibBPF", "CLinux", "TestSupport",
             ],
             exclude: ["prober.py"], swiftSettings: strict),
+        .testTarget(
+            name: "OverlayModelTests", dependencies: ["OverlayModel", "PolicyModel"], exclude: ["Golden"],
+            swiftSettings: strict),
         .testTarget(name: "VNEHostTests", dependencies: ["VNEHost", "PolicyModel"], swiftSettings: strict),
         .testTarget(name: "VNEAgentTests", dependencies: ["VNEAgent", "PolicyModel"], swiftSettings: strict),
     ]

@@ -1,15 +1,23 @@
 /// Finds prefixes that overlap, in the time that sorting takes.
-struct OverlapSweep {
+package struct OverlapSweep {
     /// A prefix, where the file has it, and whose it is.
-    struct Item {
-        var prefix: IPPrefix
-        var mark: YAMLMark
+    package struct Item {
+        package var prefix: IPPrefix
+        package var mark: YAMLMark
         /// An index of the caller's.
-        var owner: Int
+        package var owner: Int
+
+        package init(prefix: IPPrefix, mark: YAMLMark, owner: Int) {
+            self.prefix = prefix
+            self.mark = mark
+            self.owner = owner
+        }
     }
 
+    package init() {}
+
     /// For every prefix that lies in another one: it and the smallest such, the one that the file has later first.
-    func run(_ items: [Item]) -> [(later: Item, earlier: Item)] {
+    package func run(_ items: [Item]) -> [(later: Item, earlier: Item)] {
         var found: [(later: Item, earlier: Item)] = []
         // Two prefixes that overlap lie one in the other, so that those around the present one are a stack. Each
         // family for itself, as the numbers of IPv4 lie amidst those of IPv6.

@@ -11,7 +11,7 @@ struct PolicyChecks {
     /// Whether the file has environments at all; it is said once if not.
     let hasEnvironments: Bool
     var nearest = NearestWord()
-    private(set) var errors: [PolicyError] = []
+    private(set) var errors: [DocumentError] = []
 
     private var environmentIndices: [String: Int] = [:]
     private var applicationIndices: [String: Int] = [:]
@@ -48,7 +48,7 @@ struct PolicyChecks {
     }
 
     private mutating func report(_ mark: YAMLMark, _ message: String, suggestion: String? = nil) {
-        errors.append(PolicyError(at: mark, message, suggestion: suggestion))
+        errors.append(DocumentError(at: mark, message, suggestion: suggestion))
     }
 
     // MARK: Environments

@@ -6,19 +6,19 @@ public enum PolicyFile {
     /// - Parameters:
     ///   - text: The file's text.
     ///   - source: The file's name, for messages.
-    public static func parse(_ text: String, source: String) throws(PolicyErrors) -> Policy {
+    public static func parse(_ text: String, source: String) throws(DocumentErrors) -> Policy {
         try parse(bytes: Array(text.utf8), source: source)
     }
 
     /// Reads and checks a policy from the bytes of its file, which should be UTF-8: what is not is an error with its
     /// place.
-    public static func parse(bytes: [UInt8], source: String) throws(PolicyErrors) -> Policy {
-        let document = YAMLDocument(bytes)
+    public static func parse(bytes: [UInt8], source: String) throws(DocumentErrors) -> Policy {
+        let document = YAMLDocument(bytes, kind: "policy file")
         var reader = PolicyReader()
         reader.errors = document.errors
         let policy = reader.policy(document.root, source: source)
         guard let policy, reader.errors.isEmpty else {
-            throw PolicyErrors(source: source, errors: reader.sortedErrors)
+            throw DocumentErrors(source: source, errors: reader.sortedErrors)
         }
         return policy
     }

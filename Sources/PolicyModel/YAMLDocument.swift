@@ -2,31 +2,36 @@ import CLibYAML
 
 /// A YAML text as a tree of nodes, read with libyaml (`yaml_parser_parse`). The one file that calls it.
 ///
-/// Of YAML it takes what a policy needs: one document of mappings, lists and scalars. Anchors, aliases and tags are
+/// Of YAML it takes what these files need: one document of mappings, lists and scalars. Anchors, aliases and tags are
 /// reported, so that nobody has to wonder what a reader made of them, and no text expands to more than it is.
-struct YAMLDocument {
+package struct YAMLDocument {
     /// The document; nil if there is none or it could not be read to its end.
-    private(set) var root: YAMLNode?
+    package private(set) var root: YAMLNode?
     /// What is wrong with the text as YAML.
-    private(set) var errors: [PolicyError] = []
+    package private(set) var errors: [DocumentError] = []
 
     /// More than a policy of a million single addresses needs.
     static let maximumBytes = 64 << 20
     /// A policy needs eight.
     static let maximumDepth = 16
 
+    /// What kind of file it is, for messages.
+    private let kind: String
+
     /// Reads a document from UTF-8.
-    init(_ bytes: [UInt8]) {
+    /// - Parameter kind: such as “policy file”.
+    package init(_ bytes: [UInt8], kind: String) {
+        self.kind = kind
         guard bytes.count <= Self.maximumBytes else {
             let message = "the file is longer than \(Self.maximumBytes >> 20) MiB"
-            errors.append(PolicyError(at: YAMLMark(line: 1, column: 1), message))
+            errors.append(DocumentError(at: YAMLMark(line: 1, column: 1), message))
             return
         }
         unsafe bytes.withUnsafeBufferPointer { text in
             // libyaml takes a byte order mark for content once it was told the encoding.
             let hasMark = unsafe text.starts(with: [0xef, 0xbb, 0xbf])
             let events = unsafe YAMLEvents(of: UnsafeBufferPointer(rebasing: text.dropFirst(hasMark ? 3 : 0)))
-            do throws(PolicyError) {
+            do throws(DocumentError) {
                 try read(events)
             } catch {
                 root = nil
@@ -35,7 +40,7 @@ struct YAMLDocument {
         }
     }
 
-    private mutating func read(_ events: borrowing YAMLEvents) throws(PolicyError) {
+    private mutating func read(_ events: borrowing YAMLEvents) throws(DocumentError) {
         var documents = 0
         while true {
             let event = try events.next()
@@ -45,27 +50,27 @@ struct YAMLDocument {
             case .documentStart:
                 documents += 1
                 guard documents == 1 else {
-                    throw PolicyError(at: event.mark, "a policy file is one YAML document; found another one")
+                    throw DocumentError(at: event.mark, "a \(kind) is one YAML document; found another one")
                 }
                 root = try node(from: events.next(), events, depth: 1)
             case .documentEnd:
                 continue
             default:
-                throw PolicyError(at: event.mark, "expected a YAML document")
+                throw DocumentError(at: event.mark, "expected a YAML document")
             }
         }
     }
 
     private mutating func node(
         from event: YAMLEvent, _ events: borrowing YAMLEvents, depth: Int
-    ) throws(PolicyError) -> YAMLNode {
+    ) throws(DocumentError) -> YAMLNode {
         guard depth <= Self.maximumDepth else {
-            throw PolicyError(at: event.mark, "nested deeper than \(Self.maximumDepth) levels")
+            throw DocumentError(at: event.mark, "nested deeper than \(Self.maximumDepth) levels")
         }
         let refused = event.isDecorated
         if refused {
-            let message = "anchors, aliases and tags (“&”, “*”, “!”) are not used in a policy file: write the value out"
-            errors.append(PolicyError(at: event.mark, message))
+            let message = "anchors, aliases and tags (“&”, “*”, “!”) are not used in a \(kind): write the value out"
+            errors.append(DocumentError(at: event.mark, message))
         }
         var content = YAMLNode.Content.refused
         switch event.kind {
@@ -143,9 +148,9 @@ private struct YAMLEvents: ~Copyable {
     }
 
     /// The next event that says something about the document.
-    borrowing func next() throws(PolicyError) -> YAMLEvent {
+    borrowing func next() throws(DocumentError) -> YAMLEvent {
         guard isReady else {
-            throw PolicyError(at: YAMLMark(line: 1, column: 1), "no memory to read the file")
+            throw DocumentError(at: YAMLMark(line: 1, column: 1), "no memory to read the file")
         }
         while true {
             var event = unsafe yaml_event_t()
@@ -192,12 +197,12 @@ private struct YAMLEvents: ~Copyable {
     }
 
     /// What stopped the parser.
-    private borrowing func error() -> PolicyError {
+    private borrowing func error() -> DocumentError {
         let problem = unsafe parser.pointee.problem.map { unsafe String(cString: $0) } ?? "no memory to read the file"
         guard unsafe parser.pointee.error != YAML_READER_ERROR else {
             // The reader is ahead of the parser's mark, and names the byte.
             let offset = unsafe min(parser.pointee.problem_offset, text.count)
-            return PolicyError(at: mark(ofByte: offset), "not YAML in UTF-8: \(problem)")
+            return DocumentError(at: mark(ofByte: offset), "not YAML in UTF-8: \(problem)")
         }
         let mark = unsafe YAMLMark(parser.pointee.problem_mark)
         var message = "not YAML: \(problem)"
@@ -208,7 +213,7 @@ private struct YAMLEvents: ~Copyable {
         if byte(at: mark) == UInt8(ascii: "\t") {
             message += "; YAML is indented with spaces, not with tabs"
         }
-        return PolicyError(at: mark, message)
+        return DocumentError(at: mark, message)
     }
 
     private borrowing func mark(ofByte offset: Int) -> YAMLMark {

@@ -1,18 +1,23 @@
 /// A place in a text.
-struct YAMLMark: Hashable, Comparable, Sendable {
+package struct YAMLMark: Hashable, Comparable, Sendable {
     /// From 1.
-    var line: Int
+    package var line: Int
     /// In characters, from 1.
-    var column: Int
+    package var column: Int
 
-    static func < (left: Self, right: Self) -> Bool {
+    package init(line: Int, column: Int) {
+        self.line = line
+        self.column = column
+    }
+
+    package static func < (left: Self, right: Self) -> Bool {
         (left.line, left.column) < (right.line, right.column)
     }
 }
 
 /// A value of a YAML document, and where it begins.
-struct YAMLNode: Hashable, Sendable {
-    enum Content: Hashable, Sendable {
+package struct YAMLNode: Hashable, Sendable {
+    package enum Content: Hashable, Sendable {
         /// `plain`: written without quotes.
         case scalar(String, plain: Bool)
         case sequence([YAMLNode])
@@ -20,11 +25,16 @@ struct YAMLNode: Hashable, Sendable {
         /// Something that was reported already, such as an alias; nothing more is to be said about it.
         case refused
     }
-    var content: Content
-    var mark: YAMLMark
+    package var content: Content
+    package var mark: YAMLMark
+
+    package init(content: Content, mark: YAMLMark) {
+        self.content = content
+        self.mark = mark
+    }
 
     /// What it is, for "found …".
-    var found: String {
+    package var found: String {
         switch content {
         case .scalar("", plain: true): "nothing"
         case .scalar(let text, _): text.quoted
@@ -36,14 +46,14 @@ struct YAMLNode: Hashable, Sendable {
 }
 
 /// A key of a YAML mapping and its value.
-struct YAMLEntry: Hashable, Sendable {
-    var key: YAMLNode
-    var value: YAMLNode
+package struct YAMLEntry: Hashable, Sendable {
+    package var key: YAMLNode
+    package var value: YAMLNode
 }
 
 extension String {
     /// In quotation marks, on one line and of bounded length, whatever is in it.
-    var quoted: String {
+    package var quoted: String {
         var text = "“"
         var count = 0
         for scalar in unicodeScalars {

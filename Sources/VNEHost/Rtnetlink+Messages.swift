@@ -80,9 +80,10 @@ extension Rtnetlink {
     /// RTM_GETROUTE: where a packet for this address would go.
     static func routeRequest(to address: IPAddress) -> NetlinkMessage {
         var message = NetlinkMessage(type: Int(RTM_GETROUTE), flags: NLM_F_ACK)
-        // struct rtmsg: family, length of the destination, and eight bytes and flags that say nothing.
+        // struct rtmsg: family, length of the destination, and six bytes that say nothing; then its flags. The route as it
+        // is in the table (Linux 4.13): for a whole answer the kernel would look for a source among all addresses.
         message.append([number(of: address.family), UInt8(address.networkBytes.count * 8)])
-        message.append([UInt8](repeating: 0, count: 10))
+        message.append([UInt8](repeating: 0, count: 6) + UInt32(RTM_F_FIB_MATCH).nativeBytes)
         message.attribute(Int(RTA_DST.rawValue), address.networkBytes)
         return message
     }

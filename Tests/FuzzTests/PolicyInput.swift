@@ -22,7 +22,7 @@ struct PolicyInput {
 
     // MARK: - Refused
 
-    private func check(_ errors: PolicyErrors) throws {
+    private func check(_ errors: DocumentErrors) throws {
         // Every byte that can end a line of YAML, alone or as the last of its character.
         let lines = bytes.count { $0 == 10 || $0 == 13 || $0 == 0x85 || $0 == 0xa8 || $0 == 0xa9 } + 1
         try require(!errors.errors.isEmpty, "a file was refused without an error")

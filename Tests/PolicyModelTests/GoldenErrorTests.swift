@@ -22,7 +22,7 @@ import Testing
     ) throws {
         let input = try Data(contentsOf: Self.directory.appending(path: "\(name).yaml"))
         let expectation = Self.directory.appending(path: "\(name).txt")
-        let errors = #expect(throws: PolicyErrors.self) {
+        let errors = #expect(throws: DocumentErrors.self) {
             try PolicyFile.parse(bytes: Array(input), source: "\(name).yaml")
         }
         let said = (errors?.description ?? "") + "\n"

@@ -23,7 +23,7 @@ import Testing
     @Test func `the whole host is guarded only where it is written so`() throws {
         #expect(try hostGuard("guard: {cgroups: /}")?.cgroups == [HostGuard.root])
         for text in [".", "''", "//", "./"] {
-            #expect(throws: PolicyErrors.self) { try hostGuard("guard: {cgroups: \(text)}") }
+            #expect(throws: DocumentErrors.self) { try hostGuard("guard: {cgroups: \(text)}") }
         }
     }
 
@@ -32,7 +32,7 @@ import Testing
         #expect(try hostGuard(application + "guard: {cgroups: system.slice}")?.cgroups == ["system.slice"])
         #expect(try hostGuard(application + "guard: {cgroups: /}")?.cgroups == ["/"])
         for path in ["system.slice/web.service", "system.slice/web.service/child"] {
-            #expect(throws: PolicyErrors.self) { try hostGuard(application + "guard: {cgroups: \(path)}") }
+            #expect(throws: DocumentErrors.self) { try hostGuard(application + "guard: {cgroups: \(path)}") }
         }
         #expect(
             try hostGuard(application + "guard: {cgroups: system.slice/web.service2}")?.cgroups

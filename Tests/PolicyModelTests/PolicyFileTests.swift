@@ -170,18 +170,18 @@ import Testing
     }
 
     @Test func `errors read like a compiler's`() {
-        let errors = PolicyErrors(
+        let errors = DocumentErrors(
             source: "p.yaml",
             errors: [
-                PolicyError(line: 1, column: 2, message: "one", suggestion: "two"),
-                PolicyError(line: 3, column: 4, message: "three"),
+                DocumentError(line: 1, column: 2, message: "one", suggestion: "two"),
+                DocumentError(line: 3, column: 4, message: "three"),
             ])
         #expect(errors.description == "p.yaml:1:2: one; did you mean “two”?\np.yaml:3:4: three")
     }
 
     @Test func `a file that is too long is refused before it is read`() {
         let bytes = [UInt8](repeating: 10, count: (64 << 20) + 1)
-        let errors = #expect(throws: PolicyErrors.self) { try PolicyFile.parse(bytes: bytes, source: "p") }
+        let errors = #expect(throws: DocumentErrors.self) { try PolicyFile.parse(bytes: bytes, source: "p") }
         #expect(errors?.errors.map(\.message) == ["the file is longer than 64 MiB"])
     }
 

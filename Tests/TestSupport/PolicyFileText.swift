@@ -3,7 +3,7 @@ public import PolicyModel
 extension Policy {
     /// A policy file that says about the same, and what it says. Entries that a file may not have are left out: those of
     /// port 0, or of no peer that they could be about. So are a guard, protections and Unix sockets.
-    public func written() throws(PolicyErrors) -> (text: String, policy: Policy) {
+    public func written() throws(DocumentErrors) -> (text: String, policy: Policy) {
         var text = fileText
         for _ in 0..<4 {
             guard let errors = PolicyFile.errors(in: text) else { break }
@@ -90,8 +90,8 @@ extension RemotePolicy {
 }
 
 extension PolicyFile {
-    fileprivate static func errors(in text: String) -> [PolicyError]? {
-        do throws(PolicyErrors) {
+    fileprivate static func errors(in text: String) -> [DocumentError]? {
+        do throws(DocumentErrors) {
             _ = try parse(text, source: "")
             return nil
         } catch {

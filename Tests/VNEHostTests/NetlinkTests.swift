@@ -140,13 +140,13 @@ private final class ScriptedSocket: NetlinkSocket {
     }
 
     @Test func `asking for the route to an address`() {
-        // nlmsghdr (RTM_GETROUTE), rtmsg (AF_INET6, /128), RTA_DST.
+        // nlmsghdr (RTM_GETROUTE), rtmsg (AF_INET6, /128, RTM_F_FIB_MATCH), RTA_DST.
         #expect(
             Rtnetlink.routeRequest(to: IPAddress(high: 0xfd00_0000_0000_0000, low: 1)).bytes(sequence: 1)
                 == bytes(
                     """
                     30000000 1a00 0500 01000000 00000000
-                    0a 80 00 00 00 00 00 00 00000000
+                    0a 80 00 00 00 00 00 00 00200000
                     1400 0100 fd000000 00000000 00000000 00000001
                     """))
     }

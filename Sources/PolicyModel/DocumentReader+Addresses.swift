@@ -1,13 +1,13 @@
-extension PolicyReader {
+extension DocumentReader {
     /// A prefix, or a single address.
-    mutating func prefix(_ node: YAMLNode) -> Marked<IPPrefix>? {
+    package mutating func prefix(_ node: YAMLNode) -> Marked<IPPrefix>? {
         let what = "a prefix such as 10.10.2.0/24 or fd00:10:10::/48, or an address"
         guard let text = text(node, expected: what) else { return nil }
         return prefix(text, at: node, expected: what)
     }
 
     /// The prefix that a text of a node is.
-    mutating func prefix(_ text: String, at node: YAMLNode, expected what: String) -> Marked<IPPrefix>? {
+    package mutating func prefix(_ text: String, at node: YAMLNode, expected what: String) -> Marked<IPPrefix>? {
         if let prefix = IPPrefix(text) { return Marked(value: prefix, mark: node.mark) }
         let parts = text.split(separator: "/", maxSplits: 1, omittingEmptySubsequences: false)
         guard parts.count == 2, let address = IPAddress(parts[0]) else {
@@ -31,7 +31,7 @@ extension PolicyReader {
     }
 
     /// A single address.
-    mutating func address(_ text: String, at node: YAMLNode, expected what: String) -> Marked<IPAddress>? {
+    package mutating func address(_ text: String, at node: YAMLNode, expected what: String) -> Marked<IPAddress>? {
         if let address = IPAddress(text) { return Marked(value: address, mark: node.mark) }
         let single = IPPrefix(text).flatMap { $0.isSingleAddress ? "\($0)" : nil }
         expected(what, at: node, suggestion: single ?? withoutZone(text) ?? nearest.find(text, in: ["auto"]))
@@ -46,7 +46,7 @@ extension PolicyReader {
 
     /// The prefixes of the address space, which overlap neither each other nor what can never be in one; nil if some
     /// could not be read.
-    mutating func addressSpace(_ node: YAMLNode) -> [Marked<IPPrefix>]? {
+    package mutating func addressSpace(_ node: YAMLNode) -> [Marked<IPPrefix>]? {
         guard let items = items(node, expected: "a prefix or a list of prefixes") else { return nil }
         let prefixes = items.compactMap { prefix($0) }
         let reserved: [(IPPrefix, String)] = [
@@ -78,7 +78,7 @@ extension PolicyReader {
     }
 
     /// The name of an interface.
-    mutating func interface(_ node: YAMLNode) -> String? {
+    package mutating func interface(_ node: YAMLNode) -> String? {
         guard let name = text(node, expected: "an interface") else { return nil }
         // IFNAMSIZ less one, and what dev_valid_name() of the kernel takes.
         let isName =
@@ -89,26 +89,5 @@ extension PolicyReader {
             return nil
         }
         return name
-    }
-
-    /// Interfaces that carry the address space.
-    mutating func interfaces(_ node: YAMLNode) -> [String] {
-        // Empty is the default, and the one list that may say so.
-        if case .sequence([]) = node.content { return [] }
-        guard let items = items(node, expected: "an interface or a list of interfaces") else { return [] }
-        // VNE_INTERFACES_MAX of vne_abi.h.
-        if items.count > 16 {
-            report(node.mark, "expected at most 16 interfaces; found \(items.count)")
-        }
-        var lines: [String: Int] = [:]
-        for item in items {
-            guard let name = interface(item) else { continue }
-            if let line = lines[name] {
-                report(item.mark, "\(name.quoted) is there twice, first at line \(line)")
-            } else {
-                lines[name] = item.mark.line
-            }
-        }
-        return items.compactMap { if case .scalar(let name, _) = $0.content { name } else { nil } }
     }
 }

@@ -1,0 +1,89 @@
+import PolicyModel
+
+/// Routing by BIRD 2: BGP with each neighbour (RFC 4271), an autonomous system a node, and BFD (RFC 5880) to find out that
+/// a link is silent.
+///
+/// A node announces what it owns and nothing else, and whoever hears it takes only that. Managers pass on what they
+/// took; hosts pass on nothing, so that no traffic of others goes through them.
+extension NodeCompiler {
+    /// The private autonomous systems of four bytes begin there (RFC 6996).
+    private static let firstSystem: UInt32 = 4_200_000_000
+
+    private func system(of node: Node) -> UInt32 { Self.firstSystem + node.number }
+
+    var routingFile: NodeConfiguration.File {
+        var lines = ["# The node \(node.name) of the network \(topology.network)."]
+        lines += ["log syslog all;", "router id \(node.address);", "", "protocol device {", "}", ""]
+        lines += ["# What is this node's own, whether anything is up or not."]
+        lines += block("protocol static own", ["ipv4;"] + own(node).map { "route \(text($0)) via \"lo\";" })
+        lines += block("filter announced", announced)
+        lines += block("protocol kernel", kernel)
+        let detection = topology.failureDetection
+        lines += block(
+            "protocol bfd",
+            ["interface \"node*\", \"hosts-*\" {"]
+                + indented(["interval \(detection.interval) ms;", "multiplier \(detection.multiplier);"]) + ["};"])
+        for tunnel in tunnels where tunnel.carriesData { lines += neighbour(tunnel) }
+        return NodeConfiguration.File(path: "bird.conf", text: lines.joined(separator: "\n") + "\n")
+    }
+
+    /// What others hear of this node.
+    private var announced: [String] {
+        switch node.role {
+        case .host: ["if source = RTS_STATIC then accept;", "reject;"]
+        case .manager: ["if source = RTS_STATIC || source = RTS_BGP then accept;", "reject;"]
+        }
+    }
+
+    /// All ways that are equally good are used at once. What begins at this node comes from its address in the network,
+    /// not from the end of a tunnel, which nobody else knows.
+    private var kernel: [String] {
+        let filter = ["if source != RTS_BGP then reject;", "krt_prefsrc = \(node.address);", "accept;"]
+        return ["merge paths on;", "ipv4 {"]
+            + indented(["import none;", "export filter {"] + indented(filter) + ["};"]) + ["};"]
+    }
+
+    private func neighbour(_ tunnel: Tunnel) -> [String] {
+        let peer = tunnel.peer(of: node)
+        let device = topology.device(of: tunnel, at: node)
+        let local = topology.linkAddress(of: node, over: tunnel.underlayIndex)
+        let remote = topology.linkAddress(of: peer, over: tunnel.underlayIndex)
+        var channel = ["import filter {"]
+        channel += indented(accepted(from: peer, tunnel))
+        // Hosts share a manager's device, and cannot reach each other over it without the manager.
+        channel += ["};", "export filter announced;", "next hop self;"]
+        let lines =
+            [
+                "# \(peer.name), over \(tunnel.underlay.name)", "local \(local) as \(system(of: node));",
+                "neighbor \(remote) as \(system(of: peer));", "interface \"\(device)\";", "direct;", "strict bind on;",
+                "bfd on;", "hold time 3;",
+                // Without these a short outage costs a minute.
+                "error wait time 1, 2;", "connect retry time 1;", "connect delay time 1;", "allow bgp_local_pref off;",
+                "ipv4 {",
+            ] + indented(channel) + ["};"]
+        let name = "\(device.replacing("-", with: "_"))_\(peer.number)"
+        return block("protocol bgp \(name)", lines)
+    }
+
+    /// What is believed of a neighbour.
+    private func accepted(from peer: Node, _ tunnel: Tunnel) -> [String] {
+        var lines: [String] = []
+        switch (tunnel.kind, node.role) {
+        case (.direct, _), (.spoke, .manager):
+            lines.append("if net ~ [ \(own(peer).map(text).joined(separator: ", ")) ] then accept;")
+        default:
+            // Single addresses of the network, and never what is this node's.
+            lines.append("if net ~ [ \(own(node).map(text).joined(separator: ", ")) ] then reject;")
+            let space = topology.addressSpace.map { "\(text($0)){32,32}" }.joined(separator: ", ")
+            lines.append("if net ~ [ \(space) ] then accept;")
+        }
+        lines.append("reject;")
+        return lines
+    }
+
+    private func block(_ head: String, _ lines: some Sequence<String>) -> [String] {
+        ["\(head) {"] + indented(lines) + ["}", ""]
+    }
+
+    private func indented(_ lines: some Sequence<String>) -> [String] { lines.map { "    " + $0 } }
+}

@@ -1,0 +1,79 @@
+public import PolicyModel
+
+/// What the engines of one node are told. Pure: the same topology, keys and places are the same bytes.
+///
+/// Everything is inside the network's own namespace, but for the tunnels' UDP sockets, which stay where the device was
+/// made.
+public struct NodeConfiguration: Hashable, Sendable {
+    /// A file that an engine reads.
+    public struct File: Hashable, Sendable {
+        /// Below the node's directory, as `wireguard/node2-0.conf`.
+        public var path: String
+        /// Its text, which ends with a line feed.
+        public var text: String
+    }
+
+    /// Why there is none.
+    public struct Missing: Error, Hashable, Sendable, CustomStringConvertible {
+        /// A sentence without a full stop.
+        public var description: String
+    }
+
+    /// The node.
+    public var node: Node
+    /// In the order of their paths.
+    public var files: [File]
+
+    /// The configuration of a node.
+    /// - Parameters:
+    ///   - keys: the public key of each node that it has a tunnel to, by its name.
+    ///   - places: the application addresses that a host has, by its name: nobody else's are believed of it.
+    public init(
+        of node: Node, in topology: Topology, keys: [String: WireGuardKey], places: [String: Set<IPAddress>] = [:]
+    ) throws(Missing) {
+        let tunnels = topology.tunnels(of: node)
+        let missing = Set(tunnels.map { $0.peer(of: node).name }).filter { keys[$0] == nil }.sorted()
+        guard missing.isEmpty else {
+            throw Missing(description: "there is no public key of \(missing.map(\.quoted).joined(separator: ", "))")
+        }
+        self.node = node
+        let compiler = NodeCompiler(topology: topology, node: node, tunnels: tunnels, keys: keys, places: places)
+        files = (compiler.tunnelFiles + [compiler.routingFile, compiler.addressFile, compiler.isolatorFile])
+            .sorted { $0.path < $1.path }
+    }
+}
+
+/// What the files of a node are made of.
+struct NodeCompiler {
+    let topology: Topology
+    let node: Node
+    let tunnels: [Tunnel]
+    let keys: [String: WireGuardKey]
+    let places: [String: Set<IPAddress>]
+
+    /// A device and the tunnels that share it.
+    struct Device {
+        var name: String
+        var port: UInt16
+        var underlayIndex: Int
+        var tunnels: [Tunnel]
+        var mtu: Int
+    }
+
+    /// By their names.
+    var devices: [Device] {
+        Dictionary(grouping: tunnels) { topology.device(of: $0, at: node) }
+            .compactMap { name, tunnels in
+                guard let first = tunnels.first else { return nil }
+                return Device(
+                    name: name, port: topology.port(of: first, at: node), underlayIndex: first.underlayIndex,
+                    tunnels: tunnels, mtu: tunnels.map(\.mtu).min() ?? first.mtu)
+            }
+            .sorted { $0.name < $1.name }
+    }
+
+    /// What a node may be the source of, and announce: its own address, and those of the applications that it has.
+    func own(_ node: Node) -> [IPPrefix] {
+        ([node.address] + (places[node.name] ?? []).sorted()).map { IPPrefix($0) }
+    }
+}

@@ -1,0 +1,116 @@
+public import PolicyModel
+
+/// A network as its customer describes it: who is in it, over what they reach each other, and which addresses are whose.
+///
+/// A value that was read and checked: ``TopologyFile``. Every engine's configuration is made of it: ``NodeConfiguration``.
+public struct Topology: Hashable, Sendable {
+    /// The network's name.
+    public var network: String
+    /// Every address of the network, in the order of the file.
+    public var addressSpace: [IPPrefix]
+    /// Where nodes have their addresses.
+    public var nodeSubnet: IPPrefix
+    /// Where clients have their static addresses.
+    public var clientSubnet: IPPrefix?
+    /// Where tunnels have the addresses of their ends, which no other node ever sees.
+    public var linkSubnet: IPPrefix
+    /// What nodes reach each other over, in the order of the file.
+    public var underlays: [Underlay]
+    /// The network's environments: their addresses are announced by whichever host has them.
+    public var environments: [NetworkEnvironment]
+    /// Managers and hosts, by their numbers.
+    public var nodes: [Node]
+    /// How a silent link is found out.
+    public var failureDetection: FailureDetection
+    /// The file's name, for messages.
+    public var source: String
+}
+
+/// A way over which nodes reach each other: the internet, a provider's backbone, a line of one's own.
+public struct Underlay: Hashable, Sendable {
+    /// What tunnels over it carry.
+    public enum Use: String, CaseIterable, Hashable, Sendable {
+        /// The nodes' own talk only: nothing of an application.
+        case management
+        /// Applications, and the routing that they need.
+        case data
+        case both
+    }
+
+    /// Its name.
+    public var name: String
+    /// What tunnels over it carry.
+    public var use: Use
+    /// The largest packet that it takes, in bytes, its IP header included.
+    public var mtu: Int
+    /// The UDP port at which managers hear their hosts; the tunnel to the node with number N is at this port plus N.
+    public var port: UInt16
+    /// Where the file has it.
+    public var line: Int
+}
+
+/// An environment, as far as the network has to know it. Who may talk to whom is the policy's.
+public struct NetworkEnvironment: Hashable, Sendable {
+    /// The environment's name.
+    public var name: String
+    /// Its prefixes.
+    public var addresses: [IPPrefix]
+}
+
+/// A manager or a host.
+public struct Node: Hashable, Sendable {
+    /// What a node is in the network.
+    public enum Role: String, CaseIterable, Hashable, Sendable {
+        /// A hub; all are equal.
+        case manager
+        /// Runs applications.
+        case host
+    }
+
+    /// Where a node is on an underlay.
+    public enum Endpoint: Hashable, Sendable {
+        /// At an address that others can send to.
+        case address(IPAddress)
+        /// Somewhere: it begins, and others answer. Behind a translator, or wherever it is today.
+        case dynamic
+    }
+
+    /// Its name.
+    public var name: String
+    /// What it is.
+    public var role: Role
+    /// Its address in the network.
+    public var address: IPAddress
+    /// Its address less the first of the node subnet, so that it is the node's own for as long as the address is.
+    public var number: UInt32
+    /// Where it is, by the underlay's name.
+    public var endpoints: [String: Endpoint]
+    /// Of a host, the managers that it joins through, in the order of the file. A manager meshes with all others.
+    public var managers: [String]
+    /// Of a host, other hosts that it has tunnels to, whichever of the two says so.
+    public var direct: [String]
+    /// Where the file has it.
+    public var line: Int
+}
+
+/// BFD (RFC 5880): a packet each interval, and a link is dead after so many that did not come.
+public struct FailureDetection: Hashable, Sendable {
+    /// Milliseconds.
+    public var interval: Int
+    /// How many may be missing.
+    public var multiplier: Int
+
+    /// 300 ms: shorter intervals broke connections on busy hosts.
+    public static let standard = FailureDetection(interval: 100, multiplier: 3)
+}
+
+extension Topology {
+    /// The hubs, by their numbers.
+    public var managers: [Node] { nodes.filter { $0.role == .manager } }
+
+    /// Who runs applications, by their numbers.
+    public var hosts: [Node] { nodes.filter { $0.role == .host } }
+
+    /// The node of a name.
+    public func node(named name: String) -> Node? { nodes.first { $0.name == name } }
+}
