@@ -79,7 +79,7 @@ let package = Package(
 // The fuzz tests are tests on the corpus that is kept. Where `make fuzz` builds the package, and says where libFuzzer's
 // library is, they are an executable instead, and everything in Swift counts for it what was reached.
 let fuzzed: [Target.Dependency] = [
-    "PolicyModel", "VNEAgent", "VNEBPF", "VNEHost", "VNEPrograms", "CLinux", "TestSupport",
+    "PolicyModel", "OverlayModel", "VNEAgent", "VNEBPF", "VNEHost", "VNEPrograms", "CLinux", "TestSupport",
 ]
 if let libFuzzer = Context.environment["VNE_LIBFUZZER"] {
     for target in package.targets where target.swiftSettings != nil {

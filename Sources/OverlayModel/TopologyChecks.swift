@@ -75,8 +75,9 @@ struct TopologyChecks {
                 "\("\(links.value)".quoted) for links overlaps \("\(space.value)".quoted) of the address space, line "
                     + "\(space.mark.line)")
         }
-        guard (8...30).contains(nodes.value.length) else {
-            return report(nodes.mark, "expected a subnet for nodes from /8 to /30; found \("\(nodes.value)".quoted)")
+        // Each node needs a port of its own on an underlay.
+        guard (17...30).contains(nodes.value.length) else {
+            return report(nodes.mark, "expected a subnet for nodes from /17 to /30; found \("\(nodes.value)".quoted)")
         }
         let bits = 32 - nodes.value.length
         let needed = draft.underlays.count << bits

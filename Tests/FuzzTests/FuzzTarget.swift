@@ -10,6 +10,8 @@ enum FuzzTarget: String, CaseIterable, Sendable {
     case netlink
     /// Addresses, prefixes, ports and endpoints as text, and files of the host.
     case text
+    /// A topology file: read, and compiled for its nodes.
+    case topology
 
     /// Does with the bytes what the program does with such bytes, and checks what holds for all of them.
     func run(_ bytes: [UInt8]) throws {
@@ -19,6 +21,7 @@ enum FuzzTarget: String, CaseIterable, Sendable {
         case .maps: try MapInput(bytes).check()
         case .netlink: try NetlinkInput(bytes).check()
         case .text: try TextInput(bytes).check()
+        case .topology: try TopologyInput(bytes).check()
         }
     }
 }

@@ -30,7 +30,9 @@ enum Golden {
 }
 
 @Suite struct TopologyFileTests {
-    static let mistakes = ["empty", "keys", "values", "subnets", "nodes", "ways", "ports"]
+    static let mistakes = [
+        "empty", "keys", "values", "subnets", "nodes", "ways", "ports", "nodes-subnet", "links-family", "links-size",
+    ]
 
     @Test(arguments: mistakes)
     func `every mistake of a topology is named with its place, what was expected and the nearest word`(
