@@ -24,7 +24,7 @@ extension NodeCompiler {
     var isolatorFile: NodeConfiguration.File {
         var lines = ["addressSpace: [\(topology.addressSpace.map(text).joined(separator: ", "))]"]
         lines.append("addressSpaceInterfaces: [\(Self.carrier)]")
-        lines.append("environments:")
+        lines.append(topology.environments.isEmpty ? "environments: {}" : "environments:")
         for environment in topology.environments {
             lines.append(
                 "  \(environment.name): {addresses: [\(environment.addresses.map(text).joined(separator: ", "))]}")

@@ -43,20 +43,27 @@ extension NodeCompiler {
             + indented(["import none;", "export filter {"] + indented(filter) + ["};"]) + ["};"]
     }
 
+    /// In seconds: the second net below BFD, never finer than that.
+    private var holdTime: Int {
+        let detection = topology.failureDetection
+        return max(3, 3 * ((detection.interval * detection.multiplier + 999) / 1000))
+    }
+
     private func neighbour(_ tunnel: Tunnel) -> [String] {
         let peer = tunnel.peer(of: node)
         let device = topology.device(of: tunnel, at: node)
         let local = topology.linkAddress(of: node, over: tunnel.underlayIndex)
         let remote = topology.linkAddress(of: peer, over: tunnel.underlayIndex)
         var channel = ["import filter {"]
-        channel += indented(accepted(from: peer, tunnel))
+        // A way that somebody tells of is through himself: else he could send others' packets in circles, or in clear.
+        channel += indented(["if bgp_next_hop != \(remote) then reject;"] + accepted(from: peer, tunnel))
         // Hosts share a manager's device, and cannot reach each other over it without the manager.
         channel += ["};", "export filter announced;", "next hop self;"]
         let lines =
             [
                 "# \(peer.name), over \(tunnel.underlay.name)", "local \(local) as \(system(of: node));",
                 "neighbor \(remote) as \(system(of: peer));", "interface \"\(device)\";", "direct;", "strict bind on;",
-                "bfd on;", "hold time 3;",
+                "bfd on;", "hold time \(holdTime);",
                 // Without these a short outage costs a minute.
                 "error wait time 1, 2;", "connect retry time 1;", "connect delay time 1;", "allow bgp_local_pref off;",
                 "ipv4 {",

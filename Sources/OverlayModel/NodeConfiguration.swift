@@ -38,8 +38,11 @@ public struct NodeConfiguration: Hashable, Sendable {
         }
         self.node = node
         let compiler = NodeCompiler(topology: topology, node: node, tunnels: tunnels, keys: keys, places: places)
-        files = (compiler.tunnelFiles + [compiler.routingFile, compiler.addressFile, compiler.isolatorFile])
-            .sorted { $0.path < $1.path }
+        files =
+            (compiler.tunnelFiles + [
+                compiler.routingFile, compiler.addressFile, compiler.settingsFile, compiler.filterFile,
+                compiler.isolatorFile,
+            ]).sorted { $0.path < $1.path }
     }
 }
 

@@ -105,6 +105,10 @@ public struct FailureDetection: Hashable, Sendable {
 }
 
 extension Topology {
+    /// Where tunnels have the addresses of their ends unless the file says otherwise: 169.254.0.0/16, link-local
+    /// addresses, which nothing else of a tunnel has.
+    public static let standardLinkSubnet = IPPrefix(holding: IPAddress(ipv4: 0xa9fe_0000), length: 16)
+
     /// The hubs, by their numbers.
     public var managers: [Node] { nodes.filter { $0.role == .manager } }
 

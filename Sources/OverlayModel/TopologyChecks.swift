@@ -6,6 +6,8 @@ struct TopologyChecks {
     let draft: TopologyDraft
     var nearest: NearestWord
     private(set) var errors: [DocumentError] = []
+    /// In the order of the file, with their ports.
+    private(set) var underlays: [Underlay] = []
     /// By their numbers; without those that could not be read.
     private(set) var nodes: [Node] = []
 
@@ -21,7 +23,8 @@ struct TopologyChecks {
         checkLinkSubnet()
         checkAddresses()
         checkEndpoints()
-        nodes = draft.nodes.compactMap { node($0) }.sorted { $0.number < $1.number }
+        let managers = draft.nodes.filter { $0.role == .manager }.map(\.name.value)
+        nodes = draft.nodes.compactMap { node($0, managers: managers) }.sorted { $0.number < $1.number }
         joinDirectly()
         // What is missing because it could not be read is no second mistake.
         if isComplete, errors.isEmpty { checkWays() }
@@ -63,35 +66,73 @@ struct TopologyChecks {
 
     /// The ends of tunnels have addresses of their own: as many for each underlay as there can be nodes.
     private mutating func checkLinkSubnet() {
-        guard let nodes = draft.nodeSubnet else { return }
-        let links = draft.linkSubnet
-        guard nodes.value.family == .ipv4 else { return }
-        guard links.value.family == .ipv4 else {
-            return report(links.mark, "expected an IPv4 prefix for links; found \("\(links.value)".quoted)")
-        }
-        if let space = draft.space?.first(where: { $0.value.overlaps(links.value) }) {
-            report(
-                links.mark,
-                "\("\(links.value)".quoted) for links overlaps \("\(space.value)".quoted) of the address space, line "
-                    + "\(space.mark.line)")
-        }
+        guard let nodes = draft.nodeSubnet, nodes.value.family == .ipv4 else { return }
+        if let links = draft.linkSubnet { checkPlace(ofLinks: links) }
         // Each node needs a port of its own on an underlay.
         guard (17...30).contains(nodes.value.length) else {
             return report(nodes.mark, "expected a subnet for nodes from /17 to /30; found \("\(nodes.value)".quoted)")
         }
         let bits = 32 - nodes.value.length
+        let links = draft.linkSubnet?.value ?? Topology.standardLinkSubnet
         let needed = draft.underlays.count << bits
-        guard needed <= 1 << (32 - links.value.length) else {
+        if links.family == .ipv4, needed > 1 << (32 - links.length) {
             let message =
                 "a subnet for nodes of \(1 << bits) addresses needs as many for links over each underlay, \(needed) in "
-                + "all, and \("\(links.value)".quoted) has \(1 << (32 - links.value.length))"
-            return report(nodes.mark, message)
+                + "all, and \("\(links)".quoted) has \(1 << (32 - links.length))"
+            report(nodes.mark, message)
         }
-        for (underlay, mark) in draft.underlays where Int(underlay.port) + 1 << bits > 65_536 {
+        givePorts(1 << bits)
+    }
+
+    private mutating func checkPlace(ofLinks links: Marked<IPPrefix>) {
+        let name = "\(links.value)".quoted
+        guard links.value.family == .ipv4 else {
+            return report(links.mark, "expected an IPv4 prefix for links; found \(name)")
+        }
+        if let space = draft.space?.first(where: { $0.value.overlaps(links.value) }) {
             report(
-                mark,
-                "the underlay \(underlay.name.quoted) needs a port for each of \(1 << bits) nodes from \(underlay.port) "
-                    + "on, and there are not as many", suggestion: "port: \(65_536 - 1 << bits)")
+                links.mark,
+                "\(name) for links overlaps \("\(space.value)".quoted) of the address space, line \(space.mark.line)")
+        }
+        let isLinkLocal = Topology.standardLinkSubnet.contains(links.value)
+        if !isLinkLocal, let fixed = AddressClass.fixed.first(where: { $0.prefix.overlaps(links.value) }) {
+            report(links.mark, "\(name) for links overlaps \("\(fixed.prefix)".quoted), which means something else")
+        }
+        for node in draft.nodes {
+            for (_, endpoint) in node.endpoints {
+                guard case .address(let address) = endpoint.value, links.value.contains(address) else { continue }
+                report(
+                    endpoint.mark,
+                    "\("\(address)".quoted) of \(node.title) is inside \(name) for links, line \(links.mark.line): the "
+                        + "tunnels would have to go through themselves")
+            }
+        }
+    }
+
+    /// Each underlay has ports of its own, one for each number of a node.
+    private mutating func givePorts(_ count: Int) {
+        var taken: [(ports: Range<Int>, name: String)] = []
+        func next() -> Int { taken.map(\.ports.upperBound).max() ?? 51_820 }
+        for underlay in draft.underlays {
+            let first = underlay.port.map(Int.init) ?? next()
+            let ports = first..<first + count
+            if ports.upperBound > 65_536 {
+                report(
+                    underlay.name.mark,
+                    "the underlay \(underlay.name.value.quoted) needs a port for each of \(count) nodes from \(first) on, "
+                        + "and there are not as many", suggestion: "port: \(65_536 - count)")
+            } else if let other = taken.first(where: { $0.ports.overlaps(ports) }) {
+                let free = next() + count <= 65_536 ? "port: \(next())" : nil
+                report(
+                    underlay.name.mark,
+                    "the underlay \(underlay.name.value.quoted) needs \(count) ports from \(first) on, of which "
+                        + "\(other.name.quoted) has some", suggestion: free)
+            }
+            taken.append((ports, underlay.name.value))
+            underlays.append(
+                Underlay(
+                    name: underlay.name.value, use: underlay.use, mtu: underlay.mtu,
+                    port: UInt16(truncatingIfNeeded: first), line: underlay.name.mark.line))
         }
     }
 
@@ -130,8 +171,9 @@ struct TopologyChecks {
 
     /// The least address of the subnet that no node asks for.
     private func free(in subnet: IPPrefix, besides taken: Set<IPAddress>) -> String? {
+        guard subnet.family == .ipv4, subnet.length <= 30 else { return nil }
         var address = subnet.network.rawValue + 1
-        while taken.contains(IPAddress(rawValue: address)) { address += 1 }
+        while address < subnet.last.rawValue, taken.contains(IPAddress(rawValue: address)) { address += 1 }
         return address < subnet.last.rawValue ? "\(IPAddress(rawValue: address))" : nil
     }
 
@@ -142,7 +184,7 @@ struct TopologyChecks {
                 guard draft.underlayNames.contains(underlay.value) else {
                     report(
                         underlay.mark, "there is no underlay \(underlay.value.quoted)",
-                        suggestion: nearest.find(underlay.value, in: draft.underlayNames))
+                        suggestion: nearest.find(underlay.value, in: draft.underlays.map(\.name.value)))
                     continue
                 }
                 guard case .address(let address) = endpoint.value else { continue }
@@ -174,28 +216,21 @@ struct TopologyChecks {
         var address: IPAddress
     }
 
-    private mutating func node(_ draft: NodeDraft) -> Node? {
-        let managers = self.draft.nodes.filter { $0.role == .manager }.map(\.name.value)
+    private mutating func node(_ draft: NodeDraft, managers: [String]) -> Node? {
         var own = draft.role == .host ? managers : []
         if let named = draft.managers {
-            let known = errors.count
-            own = []
-            for name in named {
-                if own.contains(name.value) {
-                    report(name.mark, "\(name.value.quoted) is there twice")
-                } else if managers.contains(name.value) {
-                    own.append(name.value)
-                } else if !self.draft.nodeNames.contains(name.value)
-                    || self.draft.nodes.contains(where: {
-                        $0.name.value == name.value && $0.role == .host
-                    })
-                {
-                    report(
+            own = distinct(named) { checks, name in
+                // One that could not be read is no second mistake.
+                let isHost = checks.draft.nodes.contains { $0.name.value == name.value && $0.role == .host }
+                guard !managers.contains(name.value) else { return true }
+                if isHost || !checks.draft.nodeNames.contains(name.value) {
+                    checks.report(
                         name.mark, "there is no manager \(name.value.quoted)",
-                        suggestion: nearest.find(name.value, in: managers))
+                        suggestion: checks.nearest.find(name.value, in: managers))
                 }
+                return false
             }
-            if own.count == 1, managers.count > 1, errors.count == known {
+            if named.count == 1, own.count == 1, managers.count > 1 {
                 report(
                     draft.name.mark,
                     "\(draft.title) joins through one manager only, and is cut off when that one fails",
@@ -207,32 +242,56 @@ struct TopologyChecks {
         var endpoints = Dictionary(
             draft.endpoints.map { ($0.underlay.value, $0.endpoint.value) }, uniquingKeysWith: { first, _ in first })
         if endpoints.isEmpty {
-            for (underlay, _) in self.draft.underlays { endpoints[underlay.name] = .dynamic }
+            for underlay in self.draft.underlays { endpoints[underlay.name.value] = .dynamic }
         }
         return Node(
             name: draft.name.value, role: draft.role, address: address,
             number: UInt32(truncatingIfNeeded: address.rawValue - subnet.network.rawValue), endpoints: endpoints,
-            managers: own, direct: draft.direct.map(\.value), line: draft.name.mark.line)
+            managers: own, direct: directPeers(of: draft), line: draft.name.mark.line)
+    }
+
+    private mutating func directPeers(of draft: NodeDraft) -> [String] {
+        guard !draft.direct.isEmpty else { return [] }
+        let hosts = Set(self.draft.nodes.filter { $0.role == .host }.map(\.name.value))
+        let managers = Set(self.draft.nodes.filter { $0.role == .manager }.map(\.name.value))
+        return distinct(draft.direct) { checks, peer in
+            guard peer.value != draft.name.value else {
+                checks.report(peer.mark, "\(draft.title) needs no tunnel to itself")
+                return false
+            }
+            guard !hosts.contains(peer.value) else { return true }
+            if managers.contains(peer.value) || !checks.draft.nodeNames.contains(peer.value) {
+                checks.report(
+                    peer.mark, "there is no host \(peer.value.quoted)",
+                    suggestion: checks.nearest.find(peer.value, in: hosts.sorted()))
+            }
+            return false
+        }
+    }
+
+    /// The names of a list that are right, each once; says which are there twice.
+    private mutating func distinct(
+        _ names: [Marked<String>], where isRight: (inout Self, Marked<String>) -> Bool
+    ) -> [String] {
+        var found: [String] = []
+        for name in names {
+            if found.contains(name.value) {
+                report(name.mark, "\(name.value.quoted) is there twice")
+            } else if isRight(&self, name) {
+                found.append(name.value)
+            }
+        }
+        return found
     }
 
     /// A direct tunnel has two ends, whichever of them asks for it.
     private mutating func joinDirectly() {
-        let hosts = draft.nodes.filter { $0.role == .host }.map(\.name.value)
-        for node in draft.nodes {
+        let indices = Dictionary(
+            nodes.enumerated().map { ($0.element.name, $0.offset) }, uniquingKeysWith: { first, _ in first })
+        for node in nodes {
             for peer in node.direct {
-                guard hosts.contains(peer.value), peer.value != node.name.value else {
-                    report(
-                        peer.mark,
-                        peer.value == node.name.value
-                            ? "\(node.title) needs no tunnel to itself" : "there is no host \(peer.value.quoted)",
-                        suggestion: peer.value == node.name.value ? nil : nearest.find(peer.value, in: hosts))
-                    continue
-                }
-                if let index = nodes.firstIndex(where: { $0.name == peer.value }),
-                    !nodes[index].direct.contains(node.name.value)
-                {
-                    nodes[index].direct.append(node.name.value)
-                }
+                guard let index = indices[peer], !nodes[index].direct.contains(node.name) else { continue }
+                nodes[index].direct.append(node.name)
             }
         }
     }
@@ -255,17 +314,19 @@ struct TopologyChecks {
     }
 
     private mutating func checkWay(_ node: Node, _ peer: Node) {
-        let shared = draft.underlays.map(\.underlay).filter { node.reaches(peer, over: $0.name) }
-        let mark = draft.nodes.first { $0.name.value == node.name }?.name.mark ?? YAMLMark(line: node.line, column: 1)
+        let shared = underlays.filter { node.reaches(peer, over: $0.name) }
+        func mark() -> YAMLMark {
+            draft.nodes.first { $0.name.value == node.name }?.name.mark ?? YAMLMark(line: node.line, column: 1)
+        }
         guard !shared.isEmpty else {
             return report(
-                mark,
+                mark(),
                 "\(node.title) and \(peer.title) are on no underlay together on which one of them has an address")
         }
         for (use, what) in [(Underlay.Use.data, "applications"), (.management, "the nodes' own talk")]
         where !shared.contains(where: { $0.use == use || $0.use == .both }) {
             report(
-                mark,
+                mark(),
                 "no underlay that \(node.title) and \(peer.title) share carries \(what): see “use” of "
                     + Self.either(shared.map(\.name.quoted), "and"))
         }

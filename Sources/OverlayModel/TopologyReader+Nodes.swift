@@ -6,16 +6,24 @@ struct TopologyDraft {
     var space: [Marked<IPPrefix>]?
     var nodeSubnet: Marked<IPPrefix>?
     var clientSubnet: Marked<IPPrefix>?
-    /// 169.254.0.0/16 unless the file says otherwise: link-local addresses, which nothing else of a tunnel has.
-    var linkSubnet = Marked(
-        value: IPPrefix(holding: IPAddress(ipv4: 0xa9fe_0000), length: 16), mark: YAMLMark(line: 1, column: 1))
-    var underlays: [(underlay: Underlay, mark: YAMLMark)] = []
+    /// nil: ``Topology/standardLinkSubnet``.
+    var linkSubnet: Marked<IPPrefix>?
+    var underlays: [UnderlayDraft] = []
     /// Also of those that could not be read.
     var underlayNames: Set<String> = []
     var environments: [(name: Marked<String>, addresses: [Marked<IPPrefix>])] = []
     var nodes: [NodeDraft] = []
     /// Also of those that could not be read.
     var nodeNames: Set<String> = []
+}
+
+/// An underlay of the file.
+struct UnderlayDraft {
+    var name: Marked<String>
+    var use = Underlay.Use.both
+    var mtu = 1500
+    /// nil: behind the ports of the underlays before it.
+    var port: UInt16?
 }
 
 /// A node of the file.

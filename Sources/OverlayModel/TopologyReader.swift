@@ -41,8 +41,8 @@ struct TopologyReader: DocumentReader {
         guard let network, let nodeSubnet = draft.nodeSubnet?.value else { return nil }
         return Topology(
             network: network, addressSpace: (draft.space ?? []).map(\.value), nodeSubnet: nodeSubnet,
-            clientSubnet: draft.clientSubnet?.value, linkSubnet: draft.linkSubnet.value,
-            underlays: draft.underlays.map(\.underlay),
+            clientSubnet: draft.clientSubnet?.value,
+            linkSubnet: draft.linkSubnet?.value ?? Topology.standardLinkSubnet, underlays: checks.underlays,
             environments: draft.environments.map {
                 NetworkEnvironment(name: $0.name.value, addresses: $0.addresses.map(\.value))
             },
@@ -84,7 +84,7 @@ struct TopologyReader: DocumentReader {
         for (key, value) in entries {
             draft.underlayNames.insert(key.value)
             guard isName(key) else { continue }
-            var underlay = Underlay(name: key.value, use: .both, mtu: 1500, port: 51820, line: key.mark.line)
+            var underlay = UnderlayDraft(name: key)
             // Nothing need be said of one.
             if value.content != .scalar("", plain: true) {
                 guard
@@ -98,7 +98,7 @@ struct TopologyReader: DocumentReader {
                     underlay.port = UInt16(port)
                 }
             }
-            draft.underlays.append((underlay, key.mark))
+            draft.underlays.append(underlay)
         }
     }
 
@@ -144,7 +144,8 @@ struct TopologyReader: DocumentReader {
         guard text.hasSuffix("ms"), digits.utf8.allSatisfy({ (48...57).contains($0) }), let number = Int(digits),
             (least...most).contains(number)
         else {
-            expected(what, at: node, suggestion: Int(text).map { "\($0)ms" })
+            let isPlain = Int(text).map { (least...most).contains($0) } ?? false
+            expected(what, at: node, suggestion: isPlain ? "\(text)ms" : nil)
             return nil
         }
         return number

@@ -44,28 +44,42 @@ public struct Tunnel: Hashable, Sendable {
 extension Topology {
     /// Every tunnel, by the numbers of its ends and then by its underlay.
     public var tunnels: [Tunnel] {
-        let byName = Dictionary(nodes.map { ($0.name, $0) }, uniquingKeysWith: { first, _ in first })
-        var pairs: [(kind: Tunnel.Kind, first: Node, second: Node)] = []
-        for (index, manager) in managers.enumerated() {
-            pairs += managers.dropFirst(index + 1).map { (.mesh, manager, $0) }
-        }
-        for host in hosts {
-            pairs += host.managers.compactMap { byName[$0] }.map { (.spoke, $0, host) }
-            pairs += host.direct.compactMap { byName[$0] }.filter { $0.number > host.number }.map {
-                (.direct, host, $0)
-            }
-        }
-        return pairs.flatMap { kind, first, second in
-            underlays.enumerated().compactMap { index, underlay in
-                guard first.reaches(second, over: underlay.name) else { return nil }
-                return Tunnel(kind: kind, underlay: underlay, underlayIndex: index, first: first, second: second)
-            }
+        let named = nodesByName
+        // Each is found at both ends, and taken at its first.
+        return nodes.sorted { $0.number < $1.number }.flatMap { node in
+            tunnels(of: node, named).filter { $0.first.number == node.number }
         }
     }
 
     /// The tunnels of a node.
-    public func tunnels(of node: Node) -> [Tunnel] {
-        tunnels.filter { $0.first.name == node.name || $0.second.name == node.name }
+    public func tunnels(of node: Node) -> [Tunnel] { tunnels(of: node, nodesByName) }
+
+    /// Nodes by their names.
+    var nodesByName: [String: Node] {
+        Dictionary(nodes.map { ($0.name, $0) }, uniquingKeysWith: { first, _ in first })
+    }
+
+    /// The tunnels of a node, by the numbers of the other ends.
+    func tunnels(of node: Node, _ named: [String: Node]) -> [Tunnel] {
+        let peers: [(kind: Tunnel.Kind, peer: Node)] =
+            switch node.role {
+            case .manager:
+                managers.filter { $0.number != node.number }.map { (.mesh, $0) }
+                    + hosts.filter { $0.managers.contains(node.name) }.map { (.spoke, $0) }
+            case .host:
+                node.managers.compactMap { named[$0] }.map { (.spoke, $0) }
+                    + node.direct.compactMap { named[$0] }.map { (.direct, $0) }
+            }
+        return peers.sorted { $0.peer.number < $1.peer.number }.flatMap { kind, peer -> [Tunnel] in
+            // Of a spoke the manager comes first, whatever the numbers are.
+            let isFirst = kind == .spoke ? node.role == .manager : node.number < peer.number
+            return underlays.enumerated().compactMap { index, underlay in
+                guard node.reaches(peer, over: underlay.name) else { return nil }
+                return Tunnel(
+                    kind: kind, underlay: underlay, underlayIndex: index, first: isFirst ? node : peer,
+                    second: isFirst ? peer : node)
+            }
+        }
     }
 
     /// The largest packet that every way through the network takes.

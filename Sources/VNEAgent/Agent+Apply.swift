@@ -277,7 +277,8 @@ extension Agent {
             if path == HostGuard.root || guarded.contains(where: { $0.path == path }) {
                 return isPresent(guarded: path, among: guarded)
             }
-            return host.cgroupExists(path)
+            // Whatever else keeps it from being opened is for the attachment to tell.
+            return host.cgroupExists(path) ?? true
         }
     }
 

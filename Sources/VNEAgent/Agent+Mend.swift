@@ -27,7 +27,7 @@ extension Agent {
         guard let known = last else { return nil }
         let arrived = known.policy.applications.filter { application in
             guard let path = application.cgroup, !known.held.contains(path) else { return false }
-            return host.cgroupExists(path)
+            return host.cgroupExists(path) == true
         }
         guard !arrived.isEmpty, let published = try asking({ try dataplane.publishedPolicy() }),
             published.text == known.published.text, published.source == known.published.source

@@ -204,7 +204,7 @@ public final class Daemon {
     }
 
     private func tell(_ lines: [DaemonJournal.Line]) {
-        for line in lines { surroundings.log(line.priority, line.text) }
+        for line in lines { surroundings.log(line.priority, line.text, about: line.subject) }
     }
 
     private func tellStatus() {

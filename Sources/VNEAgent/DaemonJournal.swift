@@ -6,6 +6,13 @@ struct DaemonJournal {
     struct Line: Hashable {
         var priority: LogPriority
         var text: String
+        var subject = LogSubject()
+
+        init(_ priority: LogPriority, _ text: String, about application: String? = nil) {
+            self.priority = priority
+            self.text = text
+            subject.application = application
+        }
     }
 
     /// What was wrong, or waited for, at the last look.
@@ -17,29 +24,38 @@ struct DaemonJournal {
     /// The lines for what was planned and done.
     mutating func lines(of report: ApplyReport) -> [Line] {
         var lines = report.repairs.filter { ![.failed, .contested].contains($0.finding) }
-            .map { Line(priority: .notice, text: $0.description) }
+            .map { Line(.notice, $0.description, about: $0.application) }
         let contested = report.repairs.filter { $0.finding == .contested }
         let broken = report.repairs.filter { $0.finding == .failed }
         let failed = Set(report.failures.map(\.application))
         lines += report.plan.changes.filter { $0.acts && !failed.contains($0.application ?? "") }
-            .map { Line(priority: .info, text: $0.description) }
+            .map { Line(.info, $0.description, about: $0.application) }
         for attached in report.attached where !attached.foreignSockets.isEmpty {
             lines += attached.foreignSockets.map {
-                Line(priority: .warning, text: "\(attached.application.name): not covered: \($0.description)")
+                Line(
+                    .warning, "\(attached.application.name): not covered: \($0.description)",
+                    about: attached.application.name)
             }
         }
-        lines += report.cutFlows.map { Line(priority: .notice, text: "cut \($0)") }
+        lines += report.cutFlows.map { Line(.notice, "cut \($0)") }
         if let generation = report.generation {
             self.generation = generation
-            lines.append(Line(priority: .info, text: "published as generation \(generation)"))
+            var line = Line(.info, "published as generation \(generation)")
+            line.subject.generation = generation
+            lines.append(line)
         }
-        let warnings = report.warnings + report.attached.flatMap(\.warnings)
-        lines += news(
-            report.plan.changes.filter { !$0.acts }.map { Line(priority: .notice, text: $0.description) }
-                + contested.map { Line(priority: .warning, text: $0.description) }
-                + broken.map { Line(priority: .error, text: $0.description) }
-                + warnings.map { Line(priority: .warning, text: $0) }
-                + report.failures.map { Line(priority: .error, text: "\($0.application): \(Self.text(of: $0.error))") })
+        var standing = report.plan.changes.filter { !$0.acts }
+            .map { Line(.notice, $0.description, about: $0.application) }
+        standing += contested.map { Line(.warning, $0.description, about: $0.application) }
+        standing += broken.map { Line(.error, $0.description, about: $0.application) }
+        standing += report.warnings.map { Line(.warning, $0) }
+        for attached in report.attached {
+            standing += attached.warnings.map { Line(.warning, $0, about: attached.application.name) }
+        }
+        standing += report.failures.map {
+            Line(.error, "\($0.application): \(Self.text(of: $0.error))", about: $0.application)
+        }
+        lines += news(standing)
         waiting = report.plan.changes.count { !$0.acts } + contested.count
         failing = report.failures.count + broken.count
         return lines
@@ -48,7 +64,7 @@ struct DaemonJournal {
     /// The lines for a look that failed as a whole.
     mutating func failure(_ error: AgentError) -> [Line] {
         failing = max(failing, 1)
-        return news((error.details + [Self.text(of: error)]).map { Line(priority: .error, text: $0) })
+        return news((error.details + [Self.text(of: error)]).map { Line(.error, $0) })
     }
 
     /// One sentence for `systemctl status`.
@@ -77,7 +93,9 @@ extension Change {
     fileprivate var application: String? {
         switch self {
         case .attach(let application): application.name
-        case .detach(let name, _), .move(let name, _, _), .setEgress(let name, _): name
+        case .detach(let name, _), .move(let name, _, _), .setEgress(let name, _), .waiting(let name, _),
+            .stranded(let name, _):
+            name
         default: nil
         }
     }

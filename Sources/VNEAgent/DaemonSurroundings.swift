@@ -38,6 +38,20 @@ public enum LogPriority: Int, Hashable, Sendable {
     case info = 6
 }
 
+/// What a line of a daemon's log is about, for whoever searches the log by it.
+public struct LogSubject: Hashable, Sendable {
+    /// An application's name.
+    public var application: String?
+    /// The generation that was published.
+    public var generation: UInt32?
+
+    /// A subject; nothing in particular unless said otherwise.
+    public init(application: String? = nil, generation: UInt32? = nil) {
+        self.application = application
+        self.generation = generation
+    }
+}
+
 /// What a daemon asks of the process that it is. The executable brings the real one, tests their own.
 public protocol DaemonSurroundings: AnyObject {
     /// Time since some moment that stays the same.
@@ -73,5 +87,10 @@ public protocol DaemonSurroundings: AnyObject {
     func tell(_ state: DaemonState)
 
     /// Writes a line to the log.
-    func log(_ priority: LogPriority, _ message: String)
+    func log(_ priority: LogPriority, _ message: String, about subject: LogSubject)
+}
+
+extension DaemonSurroundings {
+    /// Writes a line to the log that is about nothing in particular.
+    public func log(_ priority: LogPriority, _ message: String) { log(priority, message, about: LogSubject()) }
 }

@@ -21,8 +21,8 @@ public protocol Host {
     /// Whether the cgroup at this path still is the one with this id.
     func cgroupExists(_ path: String, id: UInt64) -> Bool
 
-    /// Whether there is a cgroup at this path, or something that ``openCgroup(_:)`` says more about than that it is missing.
-    func cgroupExists(_ path: String) -> Bool
+    /// Whether there is a cgroup at this path; nil where that cannot be said, and ``openCgroup(_:)`` says why.
+    func cgroupExists(_ path: String) -> Bool?
 
     /// Whether a process lives in the cgroup or below it (`cgroup.events`, `populated`).
     func isPopulated(_ path: String) -> Bool

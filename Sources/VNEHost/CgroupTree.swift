@@ -48,17 +48,18 @@ final class CgroupTree {
         // Most are as they are kept: a daemon asks for each application's at every look.
         if Self.isNormal(path) { return path }
         let operation = "use the cgroup"
-        var relative = path[...]
-        if relative.hasPrefix("/") {
-            let above = mountPath.hasSuffix("/") ? mountPath : mountPath + "/"
-            guard (path + "/").hasPrefix(above) else {
+        // By bytes, as the kernel does: to Swift a slash and an accent behind it are one character.
+        var relative = path.utf8[...]
+        if relative.first == UInt8(ascii: "/") {
+            let above = Array((mountPath.hasSuffix("/") ? mountPath : mountPath + "/").utf8)
+            guard (relative + [UInt8(ascii: "/")]).starts(with: above) else {
                 throw HostError(
                     .refused, operation, path,
                     hint: "An absolute path must lie below \(mountPath); others are relative to it, as in a/b.")
             }
             relative = relative.dropFirst(min(above.count, relative.count))
         }
-        let parts = relative.split(separator: "/")
+        let parts = relative.split(separator: UInt8(ascii: "/")).map { String(Substring($0)) }
         guard !parts.contains(".."), !parts.contains(".") else {
             throw HostError(.refused, operation, path, hint: "A cgroup's path has no . or .. in it.")
         }
@@ -147,20 +148,27 @@ final class CgroupTree {
     /// It is not opened: a daemon asks this of every application at each look.
     func exists(_ path: String, id: UInt64) throws(HostError) -> Bool {
         guard let path = try? normalized(path) else { return false }
-        return try inode(at: path) == id
+        do throws(HostError) {
+            return try inode(at: path) == id
+        } catch {
+            guard error.code == ENOTDIR else { throw error }
+            return false
+        }
     }
 
-    /// Whether there is something at this path. It is not opened.
+    /// Whether there is a cgroup at this path; throws if there is something else. It is not opened.
     func exists(_ path: String) throws(HostError) -> Bool {
         try inode(at: try normalized(path)) != nil
     }
 
+    /// nil if there is nothing.
     private func inode(at path: String) throws(HostError) -> UInt64? {
         var status = stat()
         guard unsafe fstatat(mount.number, path, &status, AT_SYMLINK_NOFOLLOW) == 0 else {
-            guard [ENOENT, ENOTDIR, ENODEV].contains(errno) else { throw .system("look at the cgroup", path) }
+            guard [ENOENT, ENODEV].contains(errno) else { throw .system("look at the cgroup", path) }
             return nil
         }
+        guard status.st_mode & S_IFMT == S_IFDIR else { throw .system("look at the cgroup", path, code: ENOTDIR) }
         return UInt64(status.st_ino)
     }
 

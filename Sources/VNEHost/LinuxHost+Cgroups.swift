@@ -41,10 +41,10 @@ extension LinuxHost {
         (try? cgroups().exists(path, id: id)) ?? true
     }
 
-    /// Whether there is a cgroup at this path. What cannot be looked at, or is no cgroup, counts as there: whoever opens
-    /// it hears why it is none.
-    public func cgroupExists(_ path: String) -> Bool {
-        (try? cgroups().exists(path)) ?? true
+    /// Whether there is a cgroup at this path; nil for what cannot be looked at, or is something else: whoever opens it
+    /// hears why.
+    public func cgroupExists(_ path: String) -> Bool? {
+        try? cgroups().exists(path)
     }
 
     /// Whether a process lives in the cgroup or below it (`cgroup.events`, `populated`). What cannot be looked at counts

@@ -98,8 +98,22 @@ final class DaemonProcess: DaemonSurroundings {
         }
     }
 
-    func log(_ priority: LogPriority, _ message: String) {
+    func log(_ priority: LogPriority, _ message: String, about subject: LogSubject) {
+        let text = message.printable
+        if logsToJournal, (try? JournalSocket().write(fields(priority, text, subject))) != nil { return }
         // The journal takes the number off; people have no use for it.
-        Console.error((logsToJournal ? "<\(priority.rawValue)>" : "vne-agent: ") + message.printable)
+        Console.error((logsToJournal ? "<\(priority.rawValue)>" : "vne-agent: ") + text)
+    }
+
+    private func fields(
+        _ priority: LogPriority, _ text: String, _ subject: LogSubject
+    ) -> [(name: String, value: String)] {
+        var fields = [
+            (name: "MESSAGE", value: text), (name: "PRIORITY", value: "\(priority.rawValue)"),
+            (name: "SYSLOG_IDENTIFIER", value: "vne-agent"), (name: "VNE_INSTANCE", value: instance.instance),
+        ]
+        if let application = subject.application { fields.append((name: "VNE_APPLICATION", value: application)) }
+        if let generation = subject.generation { fields.append((name: "VNE_GENERATION", value: "\(generation)")) }
+        return fields
     }
 }

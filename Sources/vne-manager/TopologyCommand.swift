@@ -130,6 +130,12 @@ struct CompileTopologyCommand: ParsableCommand {
     private func write(_ configuration: NodeConfiguration, below output: String) throws {
         let directory = URL(filePath: output).appending(path: configuration.node.name)
         do {
+            // A tunnel that is no more must not come up again from a file that stayed.
+            let tunnels = directory.appending(path: "wireguard").path
+            for name in (try? FileManager.default.contentsOfDirectory(atPath: tunnels)) ?? []
+            where name.hasSuffix(".conf") && !configuration.files.contains(where: { $0.path == "wireguard/\(name)" }) {
+                try FileManager.default.removeItem(atPath: "\(tunnels)/\(name)")
+            }
             for file in configuration.files {
                 let place = directory.appending(path: file.path)
                 try FileManager.default.createDirectory(

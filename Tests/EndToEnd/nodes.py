@@ -9,7 +9,7 @@ import subprocess
 import time
 from pathlib import Path
 
-from world import AGENT, MOUNT, PREFIX, kill_cgroup, run, sweep_once
+from world import AGENT, MOUNT, PREFIX, SLOWNESS, kill_cgroup, run, sweep_once
 
 MANAGER = AGENT.with_name("vne-manager")
 BRIDGE = "underlay"
@@ -25,6 +25,7 @@ class Nodes:
         self.cgroup = MOUNT / self.name
         self.directory = Path(f"/tmp/{self.name}")
         self.children = []
+        self.listeners = []
 
     def namespace(self, node):
         return f"{self.name}{node}"
@@ -48,6 +49,8 @@ class Nodes:
 
     def __exit__(self, *_):
         kill_cgroup(self.cgroup)
+        for listener in self.listeners:
+            listener.kill()
         for child in self.children:
             child.wait()
         for node in [*self.endpoints, "u"]:
@@ -76,15 +79,14 @@ class Nodes:
         run("ip", "-n", self.namespace("u"), "link", "set", leg, "master", BRIDGE, "up")
         run("ip", "-n", own, "address", "add", f"{address}/24", "dev", "eth0")
         run("ip", "-n", own, "link", "set", "eth0", "up")
-        for name in ("all", "default", "eth0"):
-            run("ip", "netns", "exec", own, "sysctl", "-qw", f"net.ipv4.conf.{name}.rp_filter=0")
-        run("ip", "netns", "exec", own, "sysctl", "-qw", "net.ipv4.ip_forward=1",
-            "net.ipv4.fib_multipath_hash_policy=1")
+        # What was there before the node's own settings has those of before.
+        run("ip", "netns", "exec", own, "sysctl", "-qw", "net.ipv4.conf.eth0.rp_filter=0")
 
     def start(self, node):
         """Tunnels, then addresses, then routing: in the node's cgroup, in a mount namespace with a /run of its own."""
         files = self.directory / node
-        script = ["mount -t tmpfs tmpfs /run", "mkdir /run/wireguard"]
+        script = ["mount -t tmpfs tmpfs /run", "mkdir /run/wireguard", f"sysctl -qp {files / 'sysctl.conf'}",
+                  f"nft -f {files / 'filter.nft'}"]
         for conf in sorted((files / "wireguard").iterdir()):
             device = conf.stem
             script += [f"WG_PROCESS_FOREGROUND=1 LOG_LEVEL=error wireguard-go -f {device} &",
@@ -125,6 +127,18 @@ class Nodes:
         assert old in text, text
         place.write_text(text.replace(old, new))
         self.bird(node, "configure")
+
+    def listen(self, node, interface, *expression):
+        """Captures what a node sees from now on; heard() says what."""
+        log = self.directory / f"{node}.{interface}.txt"
+        with log.open("w") as output:
+            child = subprocess.Popen(
+                ["ip", "netns", "exec", self.namespace(node), "tcpdump", "--immediate-mode", "-lni", interface, *expression],
+                stdout=output, stderr=subprocess.STDOUT)
+        self.children.append(child)
+        self.listeners.append(child)
+        self.wait_until(lambda: "listening on" in log.read_text(), 10 * SLOWNESS, "nobody listens")
+        return log
 
     def reaches(self, node, address, source=None):
         """Whether an echo request is answered within a second."""

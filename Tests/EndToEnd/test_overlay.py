@@ -36,7 +36,7 @@ class Files(unittest.TestCase):
     def test_what_is_shown_is_what_the_schema_says(self):
         shown = json.loads(run(MANAGER, "topology", "show", GOLDEN / "network.yaml", "--json").stdout)
         validator("topology").validate(shown)
-        self.assertEqual(len(shown["tunnels"]), 16)
+        self.assertEqual(len(shown["tunnels"]), 19)
         text = run(MANAGER, "topology", "show", GOLDEN / "network.yaml").stdout
         self.assertIn("tunnel london - paris over internet: both, 1420 bytes\n", text)
 
@@ -100,29 +100,66 @@ class Network(unittest.TestCase):
 
     def test_a_host_that_announces_what_is_not_its_own_is_not_believed(self):
         own = f"route {ADDRESSES['web']}/32 via \"lo\";"
-        lies = ["10.10.255.12/32", "10.10.2.5/32", "10.10.255.0/24", "10.10.0.0/16", "0.0.0.0/0", "10.10.255.128/25"]
-        self.nodes.reconfigure("web", own, own + "".join(f' route {lie} via "lo";' for lie in lies))
-        # They are sent: a manager that took everything would have them.
-        self.nodes.wait_until(lambda: all(lie in self.nodes.bird("web", "show", "route") for lie in lies),
-                              10 * SLOWNESS, "the host does not even say it")
-        self.nodes.reconfigure("london", "router id", "# once more\nrouter id")
+        lies = [f"{ADDRESSES['bank']}/32", "10.10.2.5/32", "10.10.255.0/24", "10.10.0.0/16", "0.0.0.0/0",
+                "10.10.255.128/25"]
+        # One that the managers are made to take, so that it shows when the others have arrived, too.
+        taken = "10.10.2.6/32"
         for manager in ("london", "paris"):
-            routes = self.nodes.bird(manager, "show", "route", "all")
-            for lie in lies[1:]:
+            filter = f"if net ~ [ {ADDRESSES['web']}/32 ] then accept;"
+            self.nodes.reconfigure(manager, filter, filter.replace("/32 ]", f"/32, {taken} ]"))
+        self.nodes.reconfigure("web", own, own + "".join(f' route {lie} via "lo";' for lie in [*lies, taken]))
+        for manager in ("london", "paris"):
+            self.nodes.wait_until(lambda: taken in self.nodes.bird(manager, "show", "route", "protocol", "hosts_0_11"),
+                                  10 * SLOWNESS, "not even the one that is to be taken arrives")
+            routes = self.nodes.bird(manager, "show", "route", "protocol", "hosts_0_11")
+            for lie in lies:
                 self.assertNotIn(lie, routes)
-        self.assertTrue(self.nodes.reaches("london", ADDRESSES["bank"]))
-        answering = self.nodes.run("london", "ip", "route", "get", ADDRESSES["bank"]).stdout
-        self.assertIn("169.254.0.12", answering)
+            self.assertIn(ADDRESSES["web"], routes)
+            self.assertNotIn("169.254.0.11", self.nodes.run(manager, "ip", "route", "show", ADDRESSES["bank"]).stdout)
+
+    def test_a_way_that_leads_to_somebody_else_is_not_believed(self):
+        place = self.nodes.directory / "web" / "bird.conf"
+        lie = "if source = RTS_STATIC then { bgp_next_hop = 169.254.0.2; accept; }"
+        place.write_text(place.read_text().replace("next hop self;", "").replace(
+            "if source = RTS_STATIC then accept;", lie))
+        self.nodes.bird("web", "configure")
+        # What the host says is shown by a manager that is made to take it.
+        self.nodes.wait_until(lambda: "hosts_0_11" not in self.nodes.bird("london", "show", "route"), 10 * SLOWNESS,
+                              "a next hop that is somebody else's is believed")
+        self.nodes.reconfigure("london", "if bgp_next_hop != 169.254.0.11 then reject;", "")
+        self.nodes.wait_until(lambda: "169.254.0.2 on node2-0" in self.nodes.bird("london", "show", "route", "protocol", "hosts_0_11"),
+                              10 * SLOWNESS, "the host does not even say it")
 
     def test_a_source_that_is_not_the_host_s_own_gets_nowhere(self):
         self.nodes.run("web", "ip", "address", "add", "10.10.2.5/32", "dev", "lo")
-        # The answer would find its way: only the source is wrong.
-        self.assertFalse(self.nodes.reaches("web", ADDRESSES["bank"], source="10.10.2.5"))
-        self.assertTrue(self.nodes.reaches("web", ADDRESSES["bank"], source=ADDRESSES["web"]))
-        heard = self.nodes.spawn("bank", "timeout", "4", "tcpdump", "-lnc", "1", "-i", "any", "src", "10.10.2.5")
-        self.nodes.reaches("web", ADDRESSES["bank"], source="10.10.2.5")
-        self.nodes.reaches("web", ADDRESSES["bank"], source="10.10.2.5")
-        self.assertEqual(heard.wait(), 124, "a forged source arrived")
+        heard = self.nodes.listen("bank", "any", "icmp[icmptype] == icmp-echo")
+        for source in ("10.10.2.5", ADDRESSES["web"], "10.10.2.5", ADDRESSES["web"]):
+            self.nodes.reaches("web", ADDRESSES["bank"], source=source)
+        self.nodes.wait_until(lambda: f"{ADDRESSES['web']} >" in heard.read_text(), 10 * SLOWNESS, "nothing arrived")
+        self.assertNotIn("10.10.2.5 >", heard.read_text())
+
+    def test_a_neighbour_on_the_underlay_is_nobody(self):
+        """Neither with a source of the network through a manager, nor to a node's own address."""
+        space = self.nodes.namespace("u")
+        run("ip", "-n", space, "address", "add", "192.0.2.200/24", "dev", BRIDGE)
+        run("ip", "-n", space, "address", "add", f"{ADDRESSES['web']}/32", "dev", "lo")
+        for source in (ADDRESSES["web"], "192.0.2.200"):
+            for target, by in ((ADDRESSES["bank"], ENDPOINTS["london"]), (ADDRESSES["london"], ENDPOINTS["london"]),
+                               (ADDRESSES["bank"], ENDPOINTS["bank"])):
+                run("ip", "-n", space, "route", "replace", target, "via", by)
+                heard = self.nodes.listen(next(name for name in ADDRESSES if ADDRESSES[name] == target), "any",
+                                          "icmp[icmptype] == icmp-echo")
+                arrived = self.nodes.listen(next(name for name in ENDPOINTS if ENDPOINTS[name] == by), "eth0",
+                                            "icmp[icmptype] == icmp-echo")
+                run("ip", "netns", "exec", space, "ping", "-c", "2", "-i", "0.2", "-W", "1", "-I", source, target, check=False)
+                # It did come by, on the underlay, and no further.
+                self.nodes.wait_until(lambda: f"> {target}" in arrived.read_text(), 10 * SLOWNESS, "it was not even sent")
+                further = [line for line in heard.read_text().splitlines() if f"> {target}" in line and "eth0" not in line]
+                self.assertEqual(further, [])
+        # And a host gets no further than the network by a manager.
+        self.nodes.run("web", "ip", "route", "replace", "192.0.2.200/32", "via", "169.254.0.1")
+        run("ip", "-n", space, "route", "replace", ADDRESSES["web"], "via", ENDPOINTS["london"])
+        self.assertFalse(self.nodes.reaches("web", "192.0.2.200", source=ADDRESSES["web"]))
 
     def test_what_no_tunnel_leads_to_goes_nowhere_and_not_by_the_default_route(self):
         self.nodes.run("web", "ip", "route", "add", "default", "via", ENDPOINTS["bank"])

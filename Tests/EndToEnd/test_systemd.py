@@ -1,5 +1,6 @@
 """The unit under a real systemd, on a machine of its own."""
 
+import json
 import re
 import unittest
 
@@ -124,6 +125,33 @@ class Systemd(unittest.TestCase):
         self.assertEqual(steps["stopped"], ["1"], story)
         self.assertIn("unloaded vne", steps["unloaded"], story)
         self.assertEqual(steps["no policy"], ["refused", "finished"], story)
+
+    def test_units_of_a_slice_are_inside_and_the_journal_says_of_which_application_it_speaks(self):
+        with Machine("slice") as machine:
+            self.install(machine)
+            machine.write("/etc/vne/policy.yaml", POLICY +
+                          "  desk: {environment: shop, address: 10.10.2.2, cgroup: desk.slice}\n")
+            # Two units that know of the slice only, the later one without any wait of its own.
+            for name, wait in (("first", "ExecCondition=+/usr/bin/vne-agent await desk\n"), ("second", "")):
+                machine.write(f"/etc/systemd/system/{name}.service",
+                              f"[Service]\nType=oneshot\nSlice=desk.slice\n{wait}ExecStart=/usr/bin/python3 /probe.py\n")
+            machine.run("systemctl", "daemon-reload")
+            machine.run("systemctl", "start", "vne-agent", "bank")
+            for name in ("first", "second", "second"):
+                machine.run("systemctl", "start", name)
+            results = machine.read("/results").splitlines()
+            entries = [json.loads(line) for line in machine.run(
+                "journalctl", "--output", "json", "VNE_APPLICATION=desk").stdout.splitlines()]
+            generations = machine.run("journalctl", "--output", "cat", "--output-fields", "VNE_GENERATION",
+                                      "--unit", "vne-agent", "VNE_GENERATION=1").stdout.split()
+        self.assertEqual(results, ["PermissionError"] * 3)
+        self.assertIn("1", generations)
+        self.assertTrue(entries)
+        for entry in entries:
+            self.assertIn("desk", entry["MESSAGE"])
+            self.assertEqual((entry["_SYSTEMD_UNIT"], entry["SYSLOG_IDENTIFIER"], entry["VNE_INSTANCE"]),
+                             ("vne-agent.service", "vne-agent", "vne"))
+        self.assertIn("6", {entry["PRIORITY"] for entry in entries})
 
 
 if __name__ == "__main__":

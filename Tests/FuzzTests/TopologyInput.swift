@@ -37,7 +37,7 @@ struct TopologyInput {
             let lines = file.text.split(separator: "\n")
             for line in lines where line.hasPrefix("ListenPort") {
                 try require(
-                    ports.insert(String(line)).inserted || topology.underlays.count > 1, "two devices at \(line)")
+                    ports.insert(String(line)).inserted, "two devices at \(line)")
             }
             peers += lines.count { $0 == "[Peer]" }
             // Each line is a comment, a section, or a key of one: nothing that a name in the topology could begin.

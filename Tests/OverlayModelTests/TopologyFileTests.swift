@@ -32,6 +32,7 @@ enum Golden {
 @Suite struct TopologyFileTests {
     static let mistakes = [
         "empty", "keys", "values", "subnets", "nodes", "ways", "ports", "nodes-subnet", "links-family", "links-size",
+        "traps", "twice", "links-place", "unread",
     ]
 
     @Test(arguments: mistakes)
@@ -52,7 +53,8 @@ enum Golden {
         #expect(topology.nodes.map(\.number) == [1, 2, 11, 12, 13])
         #expect(topology.managers.map(\.name) == ["london", "paris"])
         #expect(topology.node(named: "web")?.managers == ["london", "paris"])
-        #expect(topology.node(named: "edge")?.endpoints == ["internet": .dynamic, "backbone": .dynamic])
+        #expect(
+            topology.node(named: "edge")?.endpoints == ["internet": .dynamic, "backbone": .dynamic, "line": .dynamic])
         // Whichever of the two says so.
         #expect(topology.node(named: "bank")?.direct == ["web"])
     }
@@ -63,6 +65,7 @@ enum Golden {
             "hosts:\n", with: "hosts:\n  new: {address: 10.10.255.9, endpoints: {internet: 192.0.2.9}}\n")
         let before = try Golden.topology()
         let after = try TopologyFile.parse(earlier, source: "network.yaml")
+        try #require(after.node(named: "new")?.number == 9)
         let keys = try Golden.keys(of: before)
         for node in before.hosts {
             let found = try #require(after.node(named: node.name))

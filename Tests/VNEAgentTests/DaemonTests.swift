@@ -40,6 +40,8 @@ import VNEAgent
         try run()
         #expect(world.published?.generation == 1)
         #expect(world.leftovers.isEmpty)
+        // It waited, came and went, and each line of the log says of whom.
+        #expect(process.namedApplications.count { $0 == "db" } >= 3)
     }
 
     @Test func `a cgroup that came back is another one, and attached anew`() throws {

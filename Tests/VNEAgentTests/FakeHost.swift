@@ -52,7 +52,7 @@ struct FakeHost: Host {
 
     func cgroupExists(_ path: String, id: UInt64) -> Bool { world.cgroups[path] == id }
 
-    func cgroupExists(_ path: String) -> Bool { world.cgroups[path] != nil }
+    func cgroupExists(_ path: String) -> Bool? { path == world.openCgroupFails ? nil : world.cgroups[path] != nil }
 
     func isPopulated(_ path: String) -> Bool { world.populated.contains { $0 == path || $0.hasPrefix(path + "/") } }
 

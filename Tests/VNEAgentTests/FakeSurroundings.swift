@@ -15,6 +15,8 @@ final class FakeSurroundings: DaemonSurroundings {
     var script: [(at: Duration, event: DaemonEvent, effect: () -> Void)] = []
     private(set) var told: [DaemonState] = []
     private(set) var lines: [(priority: LogPriority, text: String)] = []
+    /// The applications that lines are about, as often as they are.
+    private(set) var namedApplications: [String] = []
     private(set) var watched: [Set<String>] = []
     /// How often the instance was locked.
     private(set) var looks = 0
@@ -65,7 +67,10 @@ final class FakeSurroundings: DaemonSurroundings {
 
     func tell(_ state: DaemonState) { told.append(state) }
 
-    func log(_ priority: LogPriority, _ message: String) { lines.append((priority, message)) }
+    func log(_ priority: LogPriority, _ message: String, about subject: LogSubject) {
+        lines.append((priority, message))
+        if let application = subject.application { namedApplications.append(application) }
+    }
 
     var statuses: [String] {
         told.compactMap { if case .status(let text) = $0 { text } else { nil } }

@@ -37,7 +37,7 @@ import VNEHost
         #expect(whole?.description.contains("root cgroup holds every process") == true)
     }
 
-    @Test(arguments: ["..", "a/../..", "/etc", "/sys", "../unified/x"])
+    @Test(arguments: ["..", "a/../..", "/etc", "/sys", "../unified/x", "a/../\u{301}b", "/\u{301}etc"])
     func `a path that leads out of the tree is refused`(path: String) throws {
         let host = LinuxHost(instance: "test")
         let error = #expect(throws: HostError.self) { try host.openCgroup(path) }
