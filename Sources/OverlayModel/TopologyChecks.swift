@@ -323,7 +323,10 @@ struct TopologyChecks {
                 mark(),
                 "\(node.title) and \(peer.title) are on no underlay together on which one of them has an address")
         }
-        for (use, what) in [(Underlay.Use.data, "applications"), (.management, "the nodes' own talk")]
+        // Two hosts have nothing to say to each other.
+        let isDirect = node.role == .host && peer.role == .host
+        let needed: [(Underlay.Use, String)] = [(.data, "applications"), (.management, "the nodes' own talk")]
+        for (use, what) in isDirect ? Array(needed.prefix(1)) : needed
         where !shared.contains(where: { $0.use == use || $0.use == .both }) {
             report(
                 mark(),
