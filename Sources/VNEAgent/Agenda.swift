@@ -13,7 +13,7 @@ struct Agenda: Hashable {
     }
 
     /// How often everything is looked at when nothing was heard: what no event tells, such as a failure that is over, is
-    /// found then. With a thousand applications a look takes some 60 ms (`make bench ONLY=daemon`).
+    /// found then. With a thousand applications a look takes some 30 ms (`make bench ONLY=daemon`).
     static let round: Duration = .seconds(60)
     /// A file is read once nothing was heard of it for this long: editors write in several steps.
     static let quiet: Duration = .milliseconds(100)
