@@ -23,21 +23,27 @@ BOTH = f"{IPV4},{IPV6}"
 
 # Answers each connection with a word, once it may listen.
 TCP_WORD = """
+import select
 if sys.argv[2:]:
     ready()
-while True:
-    try:
-        listener = socket.socket(socket.AF_INET6)
-        listener.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 0)
-        listener.bind(("::", 80))
-        break
-    except PermissionError:
-        time.sleep(0.005)
-listener.listen()
+listeners = []
+for kind, wildcard in ((socket.AF_INET, "0.0.0.0"), (socket.AF_INET6, "::")):
+    while True:
+        try:
+            listener = socket.socket(kind)
+            # A wildcard of both families is reachable over IPv6 from kernel 6.6 on.
+            if kind == socket.AF_INET6:
+                listener.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
+            listener.bind((wildcard, 80))
+            break
+        except PermissionError:
+            time.sleep(0.005)
+    listener.listen()
+    listeners.append(listener)
 if not sys.argv[2:]:
     ready()
 while True:
-    client, _ = listener.accept()
+    client, _ = select.select(listeners, [], [])[0][0].accept()
     client.sendall(sys.argv[1].encode())
     client.close()
 """
