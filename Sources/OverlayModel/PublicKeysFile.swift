@@ -10,12 +10,7 @@ public enum PublicKeysFile {
     public static func parse(
         bytes: [UInt8], source: String, of topology: Topology
     ) throws(DocumentErrors) -> [String: WireGuardKey] {
-        let document = YAMLDocument(bytes, kind: "file of public keys")
-        var reader = PublicKeysReader()
-        reader.errors = document.errors
-        let keys = reader.keys(document.root, of: topology)
-        guard reader.errors.isEmpty else { throw DocumentErrors(source: source, errors: reader.sortedErrors) }
-        return keys
+        try PublicKeysReader.parse(bytes, kind: "file of public keys", source: source) { $0.keys($1, of: topology) }
     }
 }
 

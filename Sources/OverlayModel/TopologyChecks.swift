@@ -331,13 +331,10 @@ struct TopologyChecks {
             report(
                 mark(),
                 "no underlay that \(node.title) and \(peer.title) share carries \(what): see “use” of "
-                    + Self.either(shared.map(\.name.quoted), "and"))
+                    + TopologyReader.either(shared.map(\.name.quoted), "and"))
         }
     }
 
-    private static func either(_ words: [String], _ conjunction: String) -> String {
-        TopologyReader.either(words, conjunction)
-    }
 }
 
 extension NodeDraft {

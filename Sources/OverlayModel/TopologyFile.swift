@@ -8,14 +8,7 @@ public enum TopologyFile {
     /// place.
     /// - Parameter source: the file's name, for messages.
     public static func parse(bytes: [UInt8], source: String) throws(DocumentErrors) -> Topology {
-        let document = YAMLDocument(bytes, kind: "topology file")
-        var reader = TopologyReader()
-        reader.errors = document.errors
-        let topology = reader.topology(document.root, source: source)
-        guard let topology, reader.errors.isEmpty else {
-            throw DocumentErrors(source: source, errors: reader.sortedErrors)
-        }
-        return topology
+        try TopologyReader.parse(bytes, kind: "topology file", source: source) { $0.topology($1, source: source) }
     }
 
     /// The same from a text.

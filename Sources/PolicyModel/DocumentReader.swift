@@ -24,9 +24,29 @@ package protocol DocumentReader {
 
     /// Keys of later versions: known, so that the message is not about spelling.
     static var unbuiltKeys: [String] { get }
+
+    /// A reader that found nothing yet.
+    init()
 }
 
 extension DocumentReader {
+    /// Reads a file whole: what `read` makes of its document, or all that is wrong with it.
+    /// - Parameters:
+    ///   - kind: such as “policy file”, for messages.
+    ///   - source: the file's name, for messages.
+    package static func parse<Value>(
+        _ bytes: [UInt8], kind: String, source: String, _ read: (inout Self, YAMLNode?) -> Value?
+    ) throws(DocumentErrors) -> Value {
+        let document = YAMLDocument(bytes, kind: kind)
+        var reader = Self()
+        reader.errors = document.errors
+        let value = read(&reader, document.root)
+        guard let value, reader.errors.isEmpty else {
+            throw DocumentErrors(source: source, errors: reader.sortedErrors)
+        }
+        return value
+    }
+
     /// In the order of the file.
     package var sortedErrors: [DocumentError] {
         errors.enumerated()

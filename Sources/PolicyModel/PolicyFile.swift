@@ -13,13 +13,6 @@ public enum PolicyFile {
     /// Reads and checks a policy from the bytes of its file, which should be UTF-8: what is not is an error with its
     /// place.
     public static func parse(bytes: [UInt8], source: String) throws(DocumentErrors) -> Policy {
-        let document = YAMLDocument(bytes, kind: "policy file")
-        var reader = PolicyReader()
-        reader.errors = document.errors
-        let policy = reader.policy(document.root, source: source)
-        guard let policy, reader.errors.isEmpty else {
-            throw DocumentErrors(source: source, errors: reader.sortedErrors)
-        }
-        return policy
+        try PolicyReader.parse(bytes, kind: "policy file", source: source) { $0.policy($1, source: source) }
     }
 }

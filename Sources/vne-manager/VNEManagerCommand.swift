@@ -29,11 +29,11 @@ struct VNEManagerCommand: ParsableCommand {
             var command = try parseAsRoot()
             try command.run()
         } catch let error as Failure {
-            FileHandle.error(error.description)
+            Console.error(error.description)
             Glibc.exit(error.status)
         } catch {
             if exitCode(for: error) == .validationFailure {
-                FileHandle.error(fullMessage(for: error))
+                Console.error(fullMessage(for: error))
                 Glibc.exit(2)
             }
             exit(withError: error)
@@ -56,8 +56,9 @@ struct Failure: Error, CustomStringConvertible {
     static func notFound(_ description: String) -> Self { Self(status: 4, description: "vne-manager: \(description)") }
 }
 
-/// Standard error.
-enum FileHandle {
+/// What a person sees.
+enum Console {
+    /// Writes to the standard error.
     static func error(_ text: String) {
         var line = text.hasSuffix("\n") ? text : text + "\n"
         line.withUTF8 { bytes in _ = unsafe write(STDERR_FILENO, bytes.baseAddress, bytes.count) }
