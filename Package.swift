@@ -18,7 +18,9 @@ let package = Package(
         .executable(name: "vne-manager", targets: ["vne-manager"]),
     ],
     dependencies: [
-        .package(url: "https://github.com/apple/swift-argument-parser", from: "1.8.0")
+        .package(url: "https://github.com/apple/swift-argument-parser", from: "1.8.0"),
+        // What the manager runs are programs; without Foundation.
+        .package(url: "https://github.com/swiftlang/swift-subprocess", from: "1.0.2", traits: []),
     ],
     targets: [
         // The kernel half, compiled by `make bpf`, carried as bytes, with the header that both halves share.
@@ -45,10 +47,16 @@ let package = Package(
 
         // The overlay.
         .target(name: "OverlayModel", dependencies: ["PolicyModel"], swiftSettings: strict),
+        .target(
+            name: "VNEManager",
+            dependencies: [
+                "OverlayModel", "PolicyModel", "VNEHost", .product(name: "Subprocess", package: "swift-subprocess"),
+            ],
+            swiftSettings: strict),
         .executableTarget(
             name: "vne-manager",
             dependencies: [
-                "OverlayModel", "PolicyModel", .product(name: "ArgumentParser", package: "swift-argument-parser"),
+                "VNEManager", "OverlayModel", "PolicyModel", .product(name: "ArgumentParser", package: "swift-argument-parser"),
             ],
             swiftSettings: strict),
 

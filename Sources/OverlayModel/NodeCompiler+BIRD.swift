@@ -15,7 +15,7 @@ extension NodeCompiler {
         var lines = ["# The node \(node.name) of the network \(topology.network)."]
         lines += ["log syslog all;", "router id \(node.address);", "", "protocol device {", "}", ""]
         lines += ["# What is this node's own, whether anything is up or not."]
-        lines += block("protocol static own", ["ipv4;"] + own(node).map { "route \(text($0)) via \"lo\";" })
+        lines += block("protocol static own", ["ipv4;", "route \(node.address)/32 via \"lo\";"])
         lines += block("filter announced", announced)
         lines += block("protocol kernel", kernel)
         let detection = topology.failureDetection
@@ -30,17 +30,35 @@ extension NodeCompiler {
     /// What others hear of this node.
     private var announced: [String] {
         switch node.role {
-        case .host: ["if source = RTS_STATIC then accept;", "reject;"]
-        case .manager: ["if source = RTS_STATIC || source = RTS_BGP then accept;", "reject;"]
+        case .host: ["if source !~ [ RTS_STATIC, RTS_INHERIT ] then reject;"] + drained + ["accept;"]
+        case .manager: ["if source !~ [ RTS_STATIC, RTS_BGP ] then reject;"] + drained + ["accept;"]
         }
     }
+
+    /// What asks others to take another way where there is one: the community of RFC 8326.
+    private static let shutdown = "(65535, 0)"
+
+    private var drained: [String] { isDraining ? ["bgp_community.add(\(Self.shutdown));"] : [] }
 
     /// All ways that are equally good are used at once. What begins at this node comes from its address in the network,
     /// not from the end of a tunnel, which nobody else knows.
     private var kernel: [String] {
         let filter = ["if source != RTS_BGP then reject;", "krt_prefsrc = \(node.address);", "accept;"]
-        return ["merge paths on;", "ipv4 {"]
-            + indented(["import none;", "export filter {"] + indented(filter) + ["};"]) + ["};"]
+        let learnt =
+            node.role == .host && !node.applications.isEmpty
+            ? ["import filter {"]
+                + indented([
+                    "if krt_source != \(NodeConfiguration.applicationRoutes) then reject;",
+                    "if net ~ [ \(single(node.applications)) ] then accept;", "reject;",
+                ]) + ["};"]
+            : ["import none;"]
+        return ["merge paths on;"] + (learnt.count > 1 ? ["learn;"] : []) + ["ipv4 {"]
+            + indented(learnt + ["export filter {"] + indented(filter) + ["};"]) + ["};"]
+    }
+
+    /// Patterns of single addresses inside of prefixes.
+    private func single(_ prefixes: [IPPrefix]) -> String {
+        prefixes.map { "\(text($0)){32,32}" }.joined(separator: ", ")
     }
 
     /// In seconds: the second net below BFD, never finer than that.
@@ -68,8 +86,7 @@ extension NodeCompiler {
                 "error wait time 1, 2;", "connect retry time 1;", "connect delay time 1;", "allow bgp_local_pref off;",
                 "ipv4 {",
             ] + indented(channel) + ["};"]
-        let name = "\(device.replacing("-", with: "_"))_\(peer.number)"
-        return block("protocol bgp \(name)", lines)
+        return block("protocol bgp \(topology.neighbour(over: tunnel, at: node))", lines)
     }
 
     /// What is believed of a neighbour.
@@ -77,14 +94,14 @@ extension NodeCompiler {
         var lines: [String] = []
         switch (tunnel.kind, node.role) {
         case (.direct, _), (.spoke, .manager):
-            lines.append("if net ~ [ \(own(peer).map(text).joined(separator: ", ")) ] then accept;")
+            lines.append("if net !~ [ \(single(own(peer))) ] then reject;")
         default:
             // Single addresses of the network, and never what is this node's.
-            lines.append("if net ~ [ \(own(node).map(text).joined(separator: ", ")) ] then reject;")
-            let space = topology.addressSpace.map { "\(text($0)){32,32}" }.joined(separator: ", ")
-            lines.append("if net ~ [ \(space) ] then accept;")
+            lines.append("if net ~ [ \(single(own(node))) ] then reject;")
+            lines.append("if net !~ [ \(single(topology.addressSpace)) ] then reject;")
         }
-        lines.append("reject;")
+        lines.append("if \(Self.shutdown) ~ bgp_community then bgp_local_pref = 0;")
+        lines.append("accept;")
         return lines
     }
 

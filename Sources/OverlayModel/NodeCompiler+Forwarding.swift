@@ -17,7 +17,10 @@ extension NodeCompiler {
     var filterFile: NodeConfiguration.File {
         let space = topology.addressSpace.map(text).joined(separator: ", ")
         let links = text(topology.linkSubnet)
-        let own = "{ \"lo\", \"\(Self.carrier)\", \"node*\", \"hosts-*\" }"
+        let tunnels = "{ \"lo\", \"node*\", \"hosts-*\" }"
+        let transit =
+            node.role == .host
+            ? "iifname != \"\(Self.carrier)\" oifname != \"\(Self.carrier)\" drop" : "iifname \"\(Self.carrier)\" drop"
         let filter = """
             table inet vne_network
             delete table inet vne_network
@@ -25,20 +28,29 @@ extension NodeCompiler {
                 set space {
                     type ipv4_addr
                     flags interval
-                    elements = { \(space), \(links) }
+                    elements = { \(space) }
                 }
 
                 chain prerouting {
                     type filter hook prerouting priority raw
-                    iifname \(own) accept
+                    iifname \(tunnels) accept
+                    # Of a host's applications, those that are ready, and nobody else.
+                    iifname "\(Self.carrier)" ip saddr @space fib saddr . iif oif exists accept
+                    iifname "\(Self.carrier)" drop
                     ip saddr @space drop
                     ip daddr @space drop
+                    ip saddr \(links) drop
+                    ip daddr \(links) drop
                 }
 
                 chain forward {
                     type filter hook forward priority filter
-                    ip saddr != @space drop
+                    \(transit)
                     ip daddr != @space drop
+                    ip saddr @space accept
+                    # A node between two others says that a packet is too large, or that no way leads on.
+                    ip saddr \(links) icmp type { destination-unreachable, time-exceeded } accept
+                    drop
                 }
             }
 

@@ -4,24 +4,25 @@ import PolicyModel
 extension NodeCompiler {
     /// A file a device.
     var tunnelFiles: [NodeConfiguration.File] {
-        devices.map { device in
-            var lines = ["[Interface]", "ListenPort = \(device.port)"]
-            for tunnel in device.tunnels {
-                let peer = tunnel.peer(of: node)
-                guard let key = keys[peer.name] else { continue }
-                lines += ["", "# \(peer.name), over \(tunnel.underlay.name)", "[Peer]", "PublicKey = \(key)"]
-                lines.append(
-                    "AllowedIPs = \(allowed(tunnel).map { "\($0.network)/\($0.length)" }.joined(separator: ", "))")
-                if case .address(let address) = peer.endpoints[tunnel.underlay.name] {
-                    let port = topology.port(of: tunnel, at: peer)
-                    lines.append("Endpoint = \(address.family == .ipv6 ? "[\(address)]" : "\(address)"):\(port)")
-                }
-                // Whoever cannot be sent to has to keep the way open.
-                if node.endpoints[tunnel.underlay.name] == .dynamic { lines.append("PersistentKeepalive = 25") }
+        devices.map { NodeConfiguration.File(path: "wireguard/\($0.name).conf", text: text(of: $0)) }
+    }
+
+    /// What a device is told.
+    func text(of device: Device) -> String {
+        var lines = ["[Interface]", "ListenPort = \(device.port)"]
+        for tunnel in device.tunnels {
+            let peer = tunnel.peer(of: node)
+            guard let key = keys[peer.name] else { continue }
+            lines += ["", "# \(peer.name), over \(tunnel.underlay.name)", "[Peer]", "PublicKey = \(key)"]
+            lines.append("AllowedIPs = \(allowed(tunnel).map(text).joined(separator: ", "))")
+            if case .address(let address) = peer.endpoints[tunnel.underlay.name] {
+                let port = topology.port(of: tunnel, at: peer)
+                lines.append("Endpoint = \(address.family == .ipv6 ? "[\(address)]" : "\(address)"):\(port)")
             }
-            return NodeConfiguration.File(
-                path: "wireguard/\(device.name).conf", text: lines.joined(separator: "\n") + "\n")
+            // Whoever cannot be sent to has to keep the way open.
+            if node.endpoints[tunnel.underlay.name] == .dynamic { lines.append("PersistentKeepalive = 25") }
         }
+        return lines.joined(separator: "\n") + "\n"
     }
 
     /// The sources that are believed of the other end, which are also where packets to them go.

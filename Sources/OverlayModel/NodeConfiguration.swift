@@ -1,6 +1,6 @@
-public import PolicyModel
+import PolicyModel
 
-/// What the engines of one node are told. Pure: the same topology, keys and places are the same bytes.
+/// What the engines of one node are told. Pure: the same topology and keys are the same bytes.
 ///
 /// Everything is inside the network's own namespace, but for the tunnels' UDP sockets, which stay where the device was
 /// made.
@@ -19,17 +19,29 @@ public struct NodeConfiguration: Hashable, Sendable {
         public var description: String
     }
 
+    /// A tunnel device, as it has to be before it is told what ``File`` says of it.
+    public struct Device: Hashable, Sendable {
+        /// At most 15 bytes.
+        public var name: String
+        /// Its file's text: `wireguard/NAME.conf`.
+        public var configuration: String
+        /// Bytes.
+        public var mtu: Int
+    }
+
     /// The node.
     public var node: Node
     /// In the order of their paths.
     public var files: [File]
+    /// In the order of their names.
+    public var devices: [Device]
 
     /// The configuration of a node.
     /// - Parameters:
     ///   - keys: the public key of each node that it has a tunnel to, by its name.
-    ///   - places: the application addresses that a host has, by its name: nobody else's are believed of it.
+    ///   - isDraining: whether the others are asked to take other ways than those through this node.
     public init(
-        of node: Node, in topology: Topology, keys: [String: WireGuardKey], places: [String: Set<IPAddress>] = [:]
+        of node: Node, in topology: Topology, keys: [String: WireGuardKey], isDraining: Bool = false
     ) throws(Missing) {
         let tunnels = topology.tunnels(of: node)
         let missing = Set(tunnels.map { $0.peer(of: node).name }).filter { keys[$0] == nil }.sorted()
@@ -37,11 +49,13 @@ public struct NodeConfiguration: Hashable, Sendable {
             throw Missing(description: "there is no public key of \(missing.map(\.quoted).joined(separator: ", "))")
         }
         self.node = node
-        let compiler = NodeCompiler(topology: topology, node: node, tunnels: tunnels, keys: keys, places: places)
+        let compiler = NodeCompiler(topology: topology, node: node, tunnels: tunnels, keys: keys, isDraining: isDraining)
+        devices = compiler.devices.map {
+            Device(name: $0.name, configuration: compiler.text(of: $0), mtu: $0.mtu)
+        }
         files =
-            (compiler.tunnelFiles + [
+            (compiler.tunnelFiles + compiler.joinFiles + [
                 compiler.routingFile, compiler.addressFile, compiler.settingsFile, compiler.filterFile,
-                compiler.isolatorFile,
             ]).sorted { $0.path < $1.path }
     }
 }
@@ -52,7 +66,7 @@ struct NodeCompiler {
     let node: Node
     let tunnels: [Tunnel]
     let keys: [String: WireGuardKey]
-    let places: [String: Set<IPAddress>]
+    let isDraining: Bool
 
     /// A device and the tunnels that share it.
     struct Device {
@@ -75,8 +89,6 @@ struct NodeCompiler {
             .sorted { $0.name < $1.name }
     }
 
-    /// What a node may be the source of, and announce: its own address, and those of the applications that it has.
-    func own(_ node: Node) -> [IPPrefix] {
-        ([node.address] + (places[node.name] ?? []).sorted()).map { IPPrefix($0) }
-    }
+    /// What a node may be the source of, and announce: its own address, and those that its applications may have.
+    func own(_ node: Node) -> [IPPrefix] { [IPPrefix(node.address)] + node.applications }
 }

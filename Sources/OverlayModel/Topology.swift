@@ -89,6 +89,8 @@ public struct Node: Hashable, Sendable {
     public var managers: [String]
     /// Of a host, other hosts that it has tunnels to, whichever of the two says so.
     public var direct: [String]
+    /// Of a host, the addresses that its applications may have, and nobody else's, in the order of the file.
+    public var applications: [IPPrefix]
     /// Where the file has it.
     public var line: Int
 }

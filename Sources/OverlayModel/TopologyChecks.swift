@@ -23,6 +23,7 @@ struct TopologyChecks {
         checkLinkSubnet()
         checkAddresses()
         checkEndpoints()
+        checkApplications()
         let managers = draft.nodes.filter { $0.role == .manager }.map(\.name.value)
         nodes = draft.nodes.compactMap { node($0, managers: managers) }.sorted { $0.number < $1.number }
         joinDirectly()
@@ -211,6 +212,26 @@ struct TopologyChecks {
         }
     }
 
+    /// An address has one place in the network at most, and is of an environment.
+    private mutating func checkApplications() {
+        var items: [OverlapSweep.Item] = []
+        for (index, node) in draft.nodes.enumerated() {
+            items += node.applications.map { OverlapSweep.Item(prefix: $0.value, mark: $0.mark, owner: index) }
+        }
+        for (later, earlier) in OverlapSweep().run(items) {
+            report(
+                later.mark,
+                "\("\(later.prefix)".quoted) of \(draft.nodes[later.owner].title) overlaps "
+                    + "\("\(earlier.prefix)".quoted) of \(draft.nodes[earlier.owner].title), line \(earlier.mark.line)")
+        }
+        let assigned = draft.environments.flatMap(\.addresses).map(\.value)
+        for item in items where !assigned.contains(where: { $0.contains(item.prefix) }) {
+            report(
+                item.mark,
+                "\("\(item.prefix)".quoted) of \(draft.nodes[item.owner].title) is not inside an environment's prefix")
+        }
+    }
+
     private struct Place: Hashable {
         var underlay: String
         var address: IPAddress
@@ -247,7 +268,8 @@ struct TopologyChecks {
         return Node(
             name: draft.name.value, role: draft.role, address: address,
             number: UInt32(truncatingIfNeeded: address.rawValue - subnet.network.rawValue), endpoints: endpoints,
-            managers: own, direct: directPeers(of: draft), line: draft.name.mark.line)
+            managers: own, direct: directPeers(of: draft), applications: draft.applications.map(\.value),
+            line: draft.name.mark.line)
     }
 
     private mutating func directPeers(of draft: NodeDraft) -> [String] {

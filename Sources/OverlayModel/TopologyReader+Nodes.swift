@@ -35,11 +35,13 @@ struct NodeDraft {
     /// nil: through every manager.
     var managers: [Marked<String>]?
     var direct: [Marked<String>] = []
+    var applications: [Marked<IPPrefix>] = []
 }
 
 extension TopologyReader {
     mutating func nodes(_ node: YAMLNode, _ role: Node.Role, into draft: inout TopologyDraft) {
-        let keys = role == .manager ? ["address", "endpoints"] : ["address", "endpoints", "managers", "direct"]
+        let ofHosts = ["managers", "direct", "applications"]
+        let keys = ["address", "endpoints"] + (role == .host ? ofHosts : [])
         guard let entries = entries(node, expected: "\(role.rawValue)s by name") else { return }
         if role == .manager, entries.isEmpty { report(node.mark, "expected managers by name; found none") }
         for (key, value) in entries {
@@ -65,6 +67,10 @@ extension TopologyReader {
             if let node = fields["endpoints"] { endpoints(node, of: &found) }
             if let node = fields["managers"] { found.managers = names(node, expected: "a manager or a list of them") }
             if let node = fields["direct"] { found.direct = names(node, expected: "a host or a list of them") ?? [] }
+            if let node = fields["applications"] {
+                let items = items(node, expected: "a prefix, an address, or a list of them") ?? []
+                found.applications = items.compactMap { prefix($0) }
+            }
             if !isKnown { draft.nodes.append(found) }
         }
     }

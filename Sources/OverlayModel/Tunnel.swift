@@ -1,4 +1,4 @@
-import PolicyModel
+public import PolicyModel
 
 /// A tunnel between two nodes over one underlay. A pair may have several.
 public struct Tunnel: Hashable, Sendable {
@@ -93,9 +93,21 @@ extension Topology {
 
     /// The name of the device that a tunnel has at a node: `hosts-0` for a manager's tunnels to hosts over the first
     /// underlay, which share one, and `node3-0` for the tunnel to the node with number 3. At most 15 bytes.
-    func device(of tunnel: Tunnel, at node: Node) -> String {
+    public func device(of tunnel: Tunnel, at node: Node) -> String {
         let isHub = tunnel.kind == .spoke && node.role == .manager
         return isHub ? "hosts-\(tunnel.underlayIndex)" : "node\(tunnel.peer(of: node).number)-\(tunnel.underlayIndex)"
+    }
+
+    /// The name of the protocol that BIRD has for a tunnel at a node: the device's and the other end's number.
+    public func neighbour(over tunnel: Tunnel, at node: Node) -> String {
+        "\(device(of: tunnel, at: node).replacing("-", with: "_"))_\(tunnel.peer(of: node).number)"
+    }
+
+    /// The node that has an address as its end of a tunnel, over whichever underlay.
+    public func node(atLinkAddress address: IPAddress) -> Node? {
+        guard linkSubnet.contains(address) else { return nil }
+        let number = (address.rawValue - linkSubnet.network.rawValue) & ((1 << UInt128(32 - nodeSubnet.length)) - 1)
+        return nodes.first { $0.number == UInt32(truncatingIfNeeded: number) }
     }
 
     /// The UDP port at which a node hears a tunnel.

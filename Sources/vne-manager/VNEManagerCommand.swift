@@ -2,35 +2,47 @@ import ArgumentParser
 import FoundationEssentials
 import Glibc
 import PolicyModel
+import VNEManager
 
 /// `vne-manager`: the commands, and how the process ends.
 @main
-struct VNEManagerCommand: ParsableCommand {
+struct VNEManagerCommand: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "vne-manager",
         abstract: "The network that carries applications' addresses between hosts.",
         discussion: """
-            In this version: topology files are checked, shown, and compiled into what WireGuard, BIRD, ip and vne-agent
-            read. Nothing is run from it. Example:
+            A topology file says who is in a network. Each node joins it with that file, the public keys of all nodes, and \
+            its own name; tunnels (WireGuard) and routing (BIRD) are started, and go on without this program. Example:
               vne-manager topology check network.yaml
-              vne-manager topology compile network.yaml --keys keys.yaml --node london
+              vne-manager key acme
+              vne-manager join network.yaml --keys keys.yaml --node london
+              vne-manager status
 
             Exit statuses:
               0    done
               1    failed
               2    the command line makes no sense
               3    a file has errors
-              4    no such file or node
+              4    no such file, node or network
             """,
-        version: "vne-manager 0.1.0", subcommands: [TopologyCommand.self])
+        version: "vne-manager 0.1.0",
+        subcommands: [
+            TopologyCommand.self, KeyCommand.self, JoinCommand.self, StatusCommand.self, UpCommand.self,
+            DownCommand.self, DrainCommand.self, LeaveCommand.self, RunCommand.self, ExecCommand.self,
+        ])
 
-    static func main() {
+    static func main() async {
         do {
             var command = try parseAsRoot()
-            try command.run()
+            if var asynchronous = command as? any AsyncParsableCommand {
+                try await asynchronous.run()
+            } else {
+                try command.run()
+            }
         } catch let error as Failure {
-            Console.error(error.description)
-            Glibc.exit(error.status)
+            fail(error)
+        } catch let error as ManagerError {
+            fail(Failure(error))
         } catch {
             if exitCode(for: error) == .validationFailure {
                 Console.error(fullMessage(for: error))
@@ -39,6 +51,11 @@ struct VNEManagerCommand: ParsableCommand {
             exit(withError: error)
         }
     }
+
+    private static func fail(_ failure: Failure) -> Never {
+        Console.error(failure.description)
+        Glibc.exit(failure.status)
+    }
 }
 
 /// What went wrong, and what the process ends with.
@@ -46,11 +63,25 @@ struct Failure: Error, CustomStringConvertible {
     var status: Int32
     var description: String
 
+    init(status: Int32, description: String) {
+        self.status = status
+        self.description = description
+    }
+
     /// Something that no other status names.
     static func failed(_ description: String) -> Self { Self(status: 1, description: "vne-manager: \(description)") }
 
     /// A file that has errors, one a line.
     static func file(_ errors: DocumentErrors) -> Self { Self(status: 3, description: "\(errors)") }
+
+    /// What the node's own work ended with.
+    init(_ error: ManagerError) {
+        switch error.kind {
+        case .failed: self = .failed(error.description)
+        case .missing: self = .notFound(error.description)
+        case .invalid: self.init(status: 3, description: error.description)
+        }
+    }
 
     /// There is none of that name.
     static func notFound(_ description: String) -> Self { Self(status: 4, description: "vne-manager: \(description)") }

@@ -1,0 +1,84 @@
+internal import CLinux
+internal import Glibc
+
+/// What a process that keeps engines running is told: that one of them ended, that addresses of the namespace came or went,
+/// and signals.
+public final class EngineEvents {
+    /// What was heard.
+    public enum Event: Hashable, Sendable {
+        /// An address of the namespace came or went.
+        case addresses
+        /// A watched process ended.
+        case ended(Int32)
+        /// SIGHUP.
+        case reload
+        /// SIGTERM or SIGINT.
+        case stop
+        /// Nothing, until the time had come.
+        case silence
+    }
+
+    private let addresses: AddressWatch
+    private let signals: SignalWatch
+    private var processes: [Watched] = []
+
+    private final class Watched {
+        let process: pid_t
+        let descriptor: Descriptor
+
+        init(_ process: pid_t, _ descriptor: consuming Descriptor) {
+            self.process = process
+            self.descriptor = descriptor
+        }
+    }
+
+    /// Listens to signals and addresses. Made before the process has a second thread: the signals stay blocked.
+    public init() throws(HostError) {
+        addresses = try AddressWatch()
+        signals = try SignalWatch([SIGHUP, SIGTERM, SIGINT])
+        _ = signal(SIGPIPE, SIG_IGN)
+    }
+
+    /// The monotonic clock.
+    public static var now: Duration {
+        var time = timespec()
+        unsafe clock_gettime(CLOCK_MONOTONIC, &time)
+        return .seconds(time.tv_sec) + .nanoseconds(time.tv_nsec)
+    }
+
+    /// Watches these processes, and no others (pidfd_open(2), Linux 5.3).
+    public func watch(_ wanted: [Int32]) throws(HostError) {
+        processes.removeAll()
+        for process in wanted {
+            let number = vne_pidfd_open(process)
+            guard number >= 0 else {
+                // It has ended meanwhile: the next look finds that out.
+                guard errno == ESRCH else { throw .system("watch", "process \(process)") }
+                continue
+            }
+            processes.append(Watched(process, Descriptor.adopting(number)))
+        }
+    }
+
+    /// Waits until something is heard, or the monotonic clock has come to a time.
+    public func wait(until time: Duration) throws(HostError) -> Event {
+        while true {
+            let descriptors = [signals.descriptor.number, addresses.descriptor.number]
+            var watched = (descriptors + processes.map { $0.descriptor.number }).map {
+                pollfd(fd: $0, events: Int16(POLLIN), revents: 0)
+            }
+            let left = time - Self.now
+            guard left > .zero else { return .silence }
+            let milliseconds = Int32(clamping: left / .milliseconds(1) < 1e6 ? Int(left / .milliseconds(1)) + 1 : 1_000_000)
+            let ready = unsafe poll(&watched, nfds_t(watched.count), milliseconds)
+            guard ready >= 0 || errno == EINTR else { throw .system("wait for", "events") }
+            let pending = signals.pending()
+            if !pending.isDisjoint(with: [SIGTERM, SIGINT]) { return .stop }
+            if pending.contains(SIGHUP) { return .reload }
+            if let index = watched.indices.dropFirst(2).first(where: { watched[$0].revents != 0 }) {
+                return .ended(processes.remove(at: index - 2).process)
+            }
+            if try addresses.hear() { return .addresses }
+        }
+    }
+}

@@ -1,0 +1,112 @@
+public import OverlayModel
+internal import PolicyModel
+
+/// What a node keeps of a network, so that it comes up by itself after a reboot: `topology.yaml`, `keys.yaml` (public keys
+/// of the nodes), `node` (its own name), `private.key`, and `draining` while it is being drained.
+public struct KeptNode: Sendable {
+    /// Where it is kept.
+    public let place: NetworkPlace
+    /// The network.
+    public let topology: Topology
+    /// The node itself.
+    public let node: Node
+    /// The nodes' public keys, by their names.
+    public let keys: [String: WireGuardKey]
+
+    private static let topologyFile = "topology.yaml"
+    private static let keysFile = "keys.yaml"
+    private static let nameFile = "node"
+    private static let drainingFile = "draining"
+    static let privateKeyFile = "private.key"
+
+    /// What was kept by ``keep(topology:keys:as:instance:)``.
+    public init(_ place: NetworkPlace) throws(ManagerError) {
+        func text(_ name: String) throws(ManagerError) -> String {
+            guard let text = try NodeFiles.text("\(place.kept)/\(name)") else {
+                throw ManagerError(
+                    .missing, "this node has no \(name) of \(place.label): join the network first (vne-manager join)")
+            }
+            return text
+        }
+        let name = try text(Self.nameFile).split(separator: "\n").first.map(String.init) ?? ""
+        try self.init(
+            place, topology: try text(Self.topologyFile), keys: try text(Self.keysFile), name: name,
+            sources: ("\(place.kept)/\(Self.topologyFile)", "\(place.kept)/\(Self.keysFile)"))
+    }
+
+    /// Checks what a node is given, and keeps it in place of what it had: all of it or nothing.
+    /// - Parameters:
+    ///   - topology: the text of a topology file.
+    ///   - keys: the text of a file of public keys.
+    ///   - name: which node this is.
+    ///   - sources: the files' names, for messages.
+    public static func keep(
+        topology: String, keys: String, as name: String, instance: String, sources: (topology: String, keys: String)
+    ) async throws(ManagerError) -> KeptNode {
+        let network = try parse(topology, source: sources.topology).network
+        let place = NetworkPlace(network: network, instance: instance)
+        let node = try KeptNode(place, topology: topology, keys: keys, name: name, sources: sources)
+        // Whoever misses a key finds out before anything is replaced.
+        _ = try node.configuration()
+        let own = try await NodeKey(place).publicKey()
+        guard node.keys[name] == own else {
+            let listed = node.keys[name].map { "\($0)" } ?? "none"
+            throw ManagerError(
+                .invalid,
+                "\(sources.keys) has \(listed) for \(name.quoted), and the key of this node is \(own): each is made where "
+                    + "it is used (vne-manager key)")
+        }
+        for (file, text) in [(topologyFile, topology), (keysFile, keys), (nameFile, name + "\n")] {
+            try NodeFiles.write(text, to: "\(place.kept)/\(file)")
+        }
+        return node
+    }
+
+    private init(
+        _ place: NetworkPlace, topology: String, keys: String, name: String, sources: (topology: String, keys: String)
+    ) throws(ManagerError) {
+        self.place = place
+        self.topology = try Self.parse(topology, source: sources.topology)
+        guard let node = self.topology.node(named: name) else {
+            var nearest = NearestWord()
+            let suggestion =
+                nearest.find(name, in: self.topology.nodes.map(\.name)).map { "; did you mean \($0.quoted)?" } ?? ""
+            throw ManagerError(.missing, "\(sources.topology) has no node \(name.quoted)\(suggestion)")
+        }
+        self.node = node
+        do throws(DocumentErrors) {
+            self.keys = try PublicKeysFile.parse(bytes: Array(keys.utf8), source: sources.keys, of: self.topology)
+        } catch {
+            throw ManagerError(.invalid, "\(error)")
+        }
+    }
+
+    private static func parse(_ text: String, source: String) throws(ManagerError) -> Topology {
+        do throws(DocumentErrors) {
+            return try TopologyFile.parse(text, source: source)
+        } catch {
+            throw ManagerError(.invalid, "\(error)")
+        }
+    }
+
+    /// What the engines of this node are told.
+    func configuration() throws(ManagerError) -> NodeConfiguration {
+        do throws(NodeConfiguration.Missing) {
+            return try NodeConfiguration(of: node, in: topology, keys: keys, isDraining: isDraining)
+        } catch {
+            throw ManagerError(.invalid, "\(error)")
+        }
+    }
+
+    /// Whether others are asked to take other ways than those through this node.
+    public var isDraining: Bool { NodeFiles.names(in: place.kept).contains(Self.drainingFile) }
+
+    /// Asks the others to take other ways from the next look on, or no longer.
+    public func drain(_ isDraining: Bool) throws(ManagerError) {
+        let path = "\(place.kept)/\(Self.drainingFile)"
+        if isDraining { try NodeFiles.write("", to: path) } else { try NodeFiles.remove(path) }
+    }
+
+    /// Forgets the network, the private key included.
+    public func forget() throws(ManagerError) { try NodeFiles.remove(place.kept) }
+}

@@ -1,0 +1,32 @@
+/// Where a network is on this node: its namespace, what it keeps, and what runs.
+///
+/// Several networks are on a node under their names; several nodes are on one kernel under those of their instances.
+public struct NetworkPlace: Hashable, Sendable {
+    /// The instance and the network: `vne-acme`. Also the name of the network's namespace, for `ip netns`.
+    public let label: String
+
+    /// The place of a network.
+    public init(network: String, instance: String) {
+        label = "\(instance)-\(network)"
+    }
+
+    /// Where ip-netns(8) has the names of namespaces.
+    static let namespaces = "/run/netns"
+
+    /// What the node keeps: the topology, the nodes' public keys, its own name and private key.
+    public var kept: String { "/var/lib/vne/networks/\(label)" }
+    /// What ends with the machine: process numbers, sockets, and what the engines were told last.
+    var running: String { "/run/vne/networks/\(label)" }
+    /// Sockets of userspace tunnels, where the tunnels' programs find `/run/wireguard`.
+    var tunnelSockets: String { "\(running)/wireguard" }
+    /// Texts as the engines have them.
+    var applied: String { "\(running)/applied" }
+
+    /// The networks that an instance has on this node, by their names.
+    public static func networks(of instance: String) -> [String] {
+        let prefix = "\(instance)-"
+        return NodeFiles.names(in: "/var/lib/vne/networks").filter { $0.hasPrefix(prefix) }.map {
+            String($0.dropFirst(prefix.count))
+        }.sorted()
+    }
+}

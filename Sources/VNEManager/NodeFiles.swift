@@ -1,0 +1,62 @@
+internal import FoundationEssentials
+internal import Glibc
+
+/// Files of a node, which others than root do not read.
+enum NodeFiles {
+    /// The names in a directory; none if there is no such directory.
+    static func names(in directory: String) -> [String] {
+        (try? FileManager.default.contentsOfDirectory(atPath: directory)) ?? []
+    }
+
+    /// The text of a file; nil if there is none.
+    static func text(_ path: String) throws(ManagerError) -> String? {
+        guard FileManager.default.fileExists(atPath: path) else { return nil }
+        do {
+            return String(decoding: try Data(contentsOf: URL(filePath: path)), as: UTF8.self)
+        } catch {
+            throw ManagerError(.failed, "cannot read \(path): \(error)")
+        }
+    }
+
+    /// Makes a directory, and those that lead to it.
+    static func make(_ directory: String) throws(ManagerError) {
+        do {
+            try FileManager.default.createDirectory(
+                atPath: directory, withIntermediateDirectories: true, attributes: [.posixPermissions: 0o700])
+        } catch {
+            throw ManagerError(.failed, "cannot make \(directory): \(error)")
+        }
+    }
+
+    /// Has a file say something, all of it or nothing; its directories are made.
+    static func write(_ text: String, to path: String) throws(ManagerError) {
+        let draft = "\(path).new"
+        do {
+            try make(URL(filePath: path).deletingLastPathComponent().path)
+            // A draft that somebody left may be readable by others.
+            if FileManager.default.fileExists(atPath: draft) { try FileManager.default.removeItem(atPath: draft) }
+            guard
+                FileManager.default.createFile(
+                    atPath: draft, contents: nil, attributes: [.posixPermissions: 0o600])
+            else { throw ManagerError(.failed, "cannot write \(path)") }
+            try Data(text.utf8).write(to: URL(filePath: draft))
+        } catch let error as ManagerError {
+            throw error
+        } catch {
+            throw ManagerError(.failed, "cannot write \(path): \(error)")
+        }
+        guard unsafe rename(draft, path) == 0 else {
+            throw ManagerError(.failed, "cannot write \(path): \(unsafe String(cString: strerror(errno)))")
+        }
+    }
+
+    /// Removes a file or a directory with all in it; nothing if there is none.
+    static func remove(_ path: String) throws(ManagerError) {
+        guard FileManager.default.fileExists(atPath: path) else { return }
+        do {
+            try FileManager.default.removeItem(atPath: path)
+        } catch {
+            throw ManagerError(.failed, "cannot remove \(path): \(error)")
+        }
+    }
+}

@@ -1,0 +1,144 @@
+internal import OverlayModel
+internal import PolicyModel
+
+/// How a node of a network runs, as it is shown.
+public struct NodeStatus: Codable, Hashable, Sendable {
+    /// A tunnel to another node.
+    public struct Tunnel: Codable, Hashable, Sendable {
+        /// The node at the other end.
+        public var node: String
+        /// What it goes over.
+        public var underlay: String
+        /// The device that has it.
+        public var device: String
+        /// Where the other end was heard last: an address and a port; nil if it never was.
+        public var endpoint: String?
+        /// When the two ends last agreed on a key, in seconds since 1970; nil if they never did.
+        public var handshake: Int?
+        /// Bytes that came out of the tunnel.
+        public var received: Int
+        /// Bytes that went into it.
+        public var sent: Int
+        /// What BGP says of the neighbour, as BIRD calls it: `Established`; nil where the tunnel carries no data.
+        public var routing: String?
+    }
+
+    /// The network's name.
+    public var network: String
+    /// The node's name.
+    public var node: String
+    /// `manager` or `host`.
+    public var role: String
+    /// The node's address in the network.
+    public var address: String
+    /// Whether the network's namespace is there.
+    public var up: Bool
+    /// Whether others are asked to take other ways.
+    public var draining: Bool
+    /// `kernel`, `wireguard-go`, or `none`.
+    public var tunnelEngine: String
+    /// Whether BIRD runs.
+    public var routingRuns: Bool
+    /// In the order of the topology.
+    public var tunnels: [Tunnel]
+    /// The addresses of the network that there is a way to, in the order of their numbers.
+    public var routes: [Route]
+    /// The addresses of this host's applications that others are told of.
+    public var applications: [String]
+
+    /// A way to an address.
+    public struct Route: Codable, Hashable, Sendable {
+        /// The address.
+        public var address: String
+        /// The nodes that it leads through next, by their names.
+        public var through: [String]
+    }
+
+    /// Whether every tunnel that carries data has a neighbour that routes.
+    public var isWhole: Bool {
+        up && routingRuns && tunnels.allSatisfy { $0.routing == nil || $0.routing == "Established" }
+    }
+}
+
+extension NetworkNode {
+    /// Looks at the node.
+    public func status() async throws(ManagerError) -> NodeStatus {
+        let topology = kept.topology
+        var status = NodeStatus(
+            network: topology.network, node: kept.node.name, role: kept.node.role.rawValue,
+            address: "\(kept.node.address)", up: isUp, draining: kept.isDraining, tunnelEngine: "none",
+            routingRuns: routing.process != nil, tunnels: [], routes: [], applications: [])
+        guard status.up else { return status }
+        let present = Set(try await tunnels.present())
+        if !present.isEmpty { status.tunnelEngine = tunnels.processes.isEmpty ? "kernel" : "wireguard-go" }
+        let neighbours = try await neighbours()
+        var peers: [String: [String: WireGuardPeer]] = [:]
+        for device in present { peers[device] = try await self.peers(of: device) }
+        for tunnel in topology.tunnels(of: kept.node) {
+            let device = topology.device(of: tunnel, at: kept.node)
+            let node = tunnel.peer(of: kept.node)
+            let peer = kept.keys[node.name].flatMap { peers[device]?["\($0)"] }
+            let neighbour = topology.neighbour(over: tunnel, at: kept.node)
+            status.tunnels.append(
+                NodeStatus.Tunnel(
+                    node: node.name, underlay: tunnel.underlay.name, device: device, endpoint: peer?.endpoint,
+                    handshake: peer?.handshake, received: peer?.received ?? 0, sent: peer?.sent ?? 0,
+                    routing: tunnel.carriesData ? neighbours[neighbour] ?? "down" : nil))
+        }
+        status.routes = try await routes()
+        status.applications = try await applications().sorted().map(\.description)
+        return status
+    }
+
+    private struct WireGuardPeer {
+        var endpoint: String?
+        var handshake: Int?
+        var received: Int
+        var sent: Int
+    }
+
+    /// The peers of a device by their public keys: wg(8), `show INTERFACE dump`.
+    private func peers(of device: String) async throws(ManagerError) -> [String: WireGuardPeer] {
+        // A device whose process was killed this moment has none.
+        let shown = try await tunnels.wg(["show", device, "dump"]).finish()
+        var peers: [String: WireGuardPeer] = [:]
+        for line in shown.output.split(separator: "\n").dropFirst() {
+            let fields = line.split(separator: "\t", omittingEmptySubsequences: false).map(String.init)
+            guard fields.count >= 7 else { continue }
+            let handshake = Int(fields[4]) ?? 0
+            peers[fields[0]] = WireGuardPeer(
+                endpoint: fields[2] == "(none)" ? nil : fields[2], handshake: handshake == 0 ? nil : handshake,
+                received: Int(fields[5]) ?? 0, sent: Int(fields[6]) ?? 0)
+        }
+        return peers
+    }
+
+    /// The state of each BGP protocol by its name: birdc(8), `show protocols`, whose last column it is.
+    private func neighbours() async throws(ManagerError) -> [String: String] {
+        // One that does not run, or not yet, has none.
+        guard routing.process != nil, let shown = try? await routing.control(["show", "protocols"]) else { return [:] }
+        var states: [String: String] = [:]
+        for line in shown.split(separator: "\n") {
+            let fields = line.split(separator: " ")
+            guard fields.count > 1, fields[1] == "BGP" else { continue }
+            states[String(fields[0])] = fields.count > 5 ? String(fields[5]) : String(fields[3])
+        }
+        return states
+    }
+
+    /// Single addresses, as the kernel of the namespace has them.
+    private func routes() async throws(ManagerError) -> [NodeStatus.Route] {
+        let text = try await Program(["ip", "-n", kept.place.label, "-4", "route", "show", "proto", "bird"]).run()
+        var found: [IPAddress: Set<String>] = [:]
+        var address: IPAddress?
+        for line in text.split(separator: "\n") {
+            let words = line.split(separator: " ").map(String.init)
+            if !line.hasPrefix("\t"), let first = words.first { address = IPAddress(first) }
+            guard let address, let index = words.firstIndex(of: "via"), index + 1 < words.count,
+                let next = IPAddress(words[index + 1]), let node = kept.topology.node(atLinkAddress: next)
+            else { continue }
+            found[address, default: []].insert(node.name)
+        }
+        return found.sorted { $0.key < $1.key }.map { NodeStatus.Route(address: "\($0.key)", through: $0.value.sorted()) }
+    }
+}

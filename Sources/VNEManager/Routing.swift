@@ -1,0 +1,34 @@
+/// BIRD, in a network's namespace.
+struct Routing {
+    let place: NetworkPlace
+
+    private var configuration: String { "\(place.running)/bird.conf" }
+    private var socket: String { "\(place.running)/bird.ctl" }
+    private var number: String { "\(place.running)/bird.pid" }
+
+    /// The process, if it runs.
+    var process: EngineProcess? { EngineProcess(recordedIn: number, program: "bird") }
+
+    /// Has BIRD run on a configuration. It goes on with what it had where only the rest changed.
+    func reconcile(_ text: String) async throws(ManagerError) {
+        let told = "\(place.applied)/bird.conf"
+        let isRunning = process != nil
+        if isRunning, try NodeFiles.text(told) == text { return }
+        try NodeFiles.write(text, to: configuration)
+        if isRunning {
+            let answer = try await control(["configure"])
+            guard answer.contains("Reconfigur") else {
+                throw ManagerError(.failed, "BIRD does not take its configuration: \(answer)")
+            }
+        } else {
+            try await Program(["bird", "-c", configuration, "-s", socket, "-P", number])
+                .inside(namespace: place.label).run()
+        }
+        try NodeFiles.write(text, to: told)
+    }
+
+    /// Asks the BIRD that runs something: birdc(8).
+    func control(_ arguments: [String]) async throws(ManagerError) -> String {
+        try await Program(["birdc", "-s", socket] + arguments).run()
+    }
+}

@@ -1,0 +1,100 @@
+internal import OverlayModel
+
+/// The tunnels' devices of a network: in its namespace, with their UDP sockets in the node's own.
+///
+/// The kernel's WireGuard where it has one, else a process of wireguard-go for each device. Both speak through `wg`.
+struct Tunnels {
+    let place: NetworkPlace
+    let key: NodeKey
+
+    /// Has the devices be there, and none else; they are told what they have not been told yet.
+    func reconcile(_ devices: [NodeConfiguration.Device]) async throws(ManagerError) {
+        for name in try await present() where !devices.contains(where: { $0.name == name }) {
+            try await Program(["ip", "-n", place.label, "link", "delete", name]).run()
+            try forget(name)
+        }
+        for device in devices {
+            if try await !present().contains(device.name) {
+                try forget(device.name)
+                try await make(device)
+            }
+            let told = "\(place.applied)/\(device.name).conf"
+            guard try NodeFiles.text(told) != device.configuration else { continue }
+            // wg(8): a private key that is not in the file is taken away.
+            let secret = "[Interface]\nPrivateKey = \(try key.privateKey())"
+            let text = device.configuration.replacing("[Interface]\n", with: secret, maxReplacements: 1)
+            try await wg(["syncconf", device.name, "/dev/stdin"]).run(input: text)
+            try NodeFiles.write(device.configuration, to: told)
+        }
+    }
+
+    /// The names of the devices in the network's namespace.
+    func present() async throws(ManagerError) -> [String] {
+        let text = try await Program(["ip", "-n", place.label, "-br", "link", "show"]).run()
+        return text.split(separator: "\n").compactMap { line in
+            line.split(separator: " ").first.map { String($0.prefix { $0 != "@" }) }
+        }.filter { $0.hasPrefix("node") || $0.hasPrefix("hosts-") }
+    }
+
+    /// `wg`, where it finds the devices of this network.
+    func wg(_ arguments: [String]) -> Program {
+        Program(Self.withSockets(place, ["wg"] + arguments)).inside(namespace: place.label)
+    }
+
+    /// The processes of userspace tunnels, by their devices.
+    var processes: [EngineProcess] {
+        NodeFiles.names(in: place.tunnelSockets).filter { $0.hasSuffix(".pid") }.compactMap { name in
+            EngineProcess(recordedIn: "\(place.tunnelSockets)/\(name)", program: "wireguard-go")
+        }
+    }
+
+    // MARK: Making one
+
+    private func make(_ device: NodeConfiguration.Device) async throws(ManagerError) {
+        // Where it is asked for is where its socket stays.
+        let made = try await Program(
+            ["ip", "link", "add", device.name, "mtu", "\(device.mtu)", "netns", place.label, "type", "wireguard"]
+        ).finish()
+        guard made.status != 0 else { return }
+        guard made.error.contains("Unknown device type") || made.error.contains("not supported") else {
+            throw ManagerError(.failed, "cannot make the device \(device.name): \(made.error)")
+        }
+        try await makeInUserspace(device)
+    }
+
+    /// wireguard-go makes its device where it runs, and opens its socket there. It sees that the device is up in another
+    /// namespace too, but learns its MTU before.
+    private func makeInUserspace(_ device: NodeConfiguration.Device) async throws(ManagerError) {
+        let pid = "\(place.tunnelSockets)/\(device.name).pid"
+        let socket = "\(place.tunnelSockets)/\(device.name).sock"
+        if EngineProcess(recordedIn: pid, program: "wireguard-go") == nil {
+            try NodeFiles.remove(socket)
+            let start = "echo $$ > \"$1\" && exec wireguard-go -f \"$2\" >> \"$3\" 2>&1 < /dev/null"
+            let shell = ["sh", "-c", start, "sh", pid, device.name, "\(place.running)/\(device.name).log"]
+            try await Program(["setsid", "--fork"] + Self.withSockets(place, shell)).run()
+        }
+        for _ in 0..<500 where !NodeFiles.names(in: place.tunnelSockets).contains("\(device.name).sock") {
+            try await pause()
+        }
+        guard NodeFiles.names(in: place.tunnelSockets).contains("\(device.name).sock") else {
+            let log = try NodeFiles.text("\(place.running)/\(device.name).log") ?? ""
+            throw ManagerError(.failed, "wireguard-go makes no device \(device.name): \(log.suffix(300))")
+        }
+        try await Program(["ip", "link", "set", device.name, "mtu", "\(device.mtu)"]).run()
+        try await Program(["ip", "link", "set", device.name, "netns", place.label]).run()
+    }
+
+    private func pause() async throws(ManagerError) {
+        do { try await Task.sleep(for: .milliseconds(10)) } catch { throw ManagerError(.failed, "\(error)") }
+    }
+
+    private func forget(_ device: String) throws(ManagerError) {
+        try NodeFiles.remove("\(place.applied)/\(device).conf")
+    }
+
+    /// A program in a mount namespace in which `/run/wireguard` is this network's: two networks have devices of one name.
+    private static func withSockets(_ place: NetworkPlace, _ arguments: [String]) -> [String] {
+        let bind = "mkdir -p /run/wireguard && mount --bind \"$1\" /run/wireguard && shift && exec \"$@\""
+        return ["unshare", "--mount", "--propagation", "slave", "sh", "-c", bind, "sh", place.tunnelSockets] + arguments
+    }
+}

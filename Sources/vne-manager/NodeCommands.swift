@@ -1,0 +1,173 @@
+import ArgumentParser
+import FoundationEssentials
+import Glibc
+import OverlayModel
+import VNEManager
+
+struct KeyCommand: AsyncParsableCommand {
+    static let configuration = CommandConfiguration(
+        commandName: "key",
+        abstract: "Print this node's public key in a network; its private key is made if there is none.",
+        discussion: """
+            The private key stays on this node, readable by root alone. The public one goes into the file of public keys \
+            that every node is given. Example:
+              vne-manager key acme
+            """)
+
+    @Argument(help: "The network.")
+    var network: String
+
+    @OptionGroup var instance: NodeInstance
+
+    func run() async throws {
+        print(try await NodeKey(NetworkPlace(network: network, instance: instance.instance)).publicKey())
+    }
+}
+
+struct JoinCommand: AsyncParsableCommand {
+    static let configuration = CommandConfiguration(
+        commandName: "join",
+        abstract: "Make this machine a node of a network, and bring it up.",
+        discussion: """
+            Keeps the topology, the public keys and the node's name, so that “vne-manager run” brings the network up after \
+            a reboot. Run it again with a newer topology to go over to it: what stays the same is not touched. Example:
+              vne-manager join network.yaml --keys keys.yaml --node london
+            """)
+
+    @OptionGroup var topology: TopologyArgument
+
+    @Option(
+        help: "The nodes' public keys: YAML, such as “london: …”, as “vne-manager key” prints them.",
+        completion: .file(extensions: ["yaml"]))
+    var keys: String
+
+    @Option(help: "Which node this machine is.")
+    var node: String
+
+    @OptionGroup var instance: NodeInstance
+
+    func run() async throws {
+        func text(_ path: String) throws -> String {
+            String(decoding: try TopologyArgument.bytes(of: path), as: UTF8.self)
+        }
+        let kept = try await KeptNode.keep(
+            topology: try text(topology.file), keys: try text(keys), as: node, instance: instance.instance,
+            sources: (topology.file, keys))
+        try await NetworkNode(kept).up()
+        print("\(kept.node.name) is up in \(kept.topology.network): see vne-manager status")
+    }
+}
+
+struct UpCommand: AsyncParsableCommand {
+    static let configuration = CommandConfiguration(
+        commandName: "up", abstract: "Bring this node up, or mend what is missing.",
+        discussion: "What is right already is not touched. Example: vne-manager up")
+
+    @OptionGroup var network: NetworkOptions
+
+    func run() async throws { try await network.node.up() }
+}
+
+struct DownCommand: AsyncParsableCommand {
+    static let configuration = CommandConfiguration(
+        commandName: "down", abstract: "Take this node down: tunnels, routing and the network's namespace.",
+        discussion: """
+            What the node keeps stays for the next “up”. Applications reach nothing else of the address space meanwhile, \
+            and nothing of theirs leaves by another way. Example: vne-manager down
+            """)
+
+    @OptionGroup var network: NetworkOptions
+
+    func run() async throws { try await network.node.down() }
+}
+
+struct LeaveCommand: AsyncParsableCommand {
+    static let configuration = CommandConfiguration(
+        commandName: "leave", abstract: "Take this node down and forget the network, the private key included.",
+        discussion: "Example: vne-manager leave --network acme")
+
+    @OptionGroup var network: NetworkOptions
+
+    func run() async throws { try await network.node.leave() }
+}
+
+struct RunCommand: AsyncParsableCommand {
+    static let configuration = CommandConfiguration(
+        commandName: "run", abstract: "Keep this node up until SIGTERM: what systemd runs.",
+        discussion: """
+            Brings the node up, starts again what ends, and tells the network which applications are here. SIGHUP: look \
+            at once. Tunnels and routing go on without it. Example: vne-manager run --network acme
+            """)
+
+    @OptionGroup var network: NetworkOptions
+
+    func run() async throws {
+        try await NodeKeeper(try network.place) { Console.error("vne-manager: \($0)") }.run()
+    }
+}
+
+struct DrainCommand: AsyncParsableCommand {
+    static let configuration = CommandConfiguration(
+        commandName: "drain", abstract: "Ask the other nodes to take ways that do not lead through this one.",
+        discussion: """
+            Before an upgrade or a reboot: connections go over to the other managers while this one still forwards. \
+            Examples:
+              vne-manager drain
+              vne-manager drain --undo
+            """)
+
+    @Flag(help: "Be a way again.")
+    var undo = false
+
+    @OptionGroup var network: NetworkOptions
+
+    func run() async throws {
+        let node = try network.node
+        try node.kept.drain(!undo)
+        try await node.up()
+    }
+}
+
+struct StatusCommand: AsyncParsableCommand {
+    static let configuration = CommandConfiguration(
+        commandName: "status", abstract: "Show how this node runs: tunnels, neighbours, ways, applications.",
+        discussion: "Example: vne-manager status --json")
+
+    @Flag(help: "Print JSON: docs/schemas/node.json.")
+    var json = false
+
+    @Flag(help: "End with 1 unless every neighbour is heard.")
+    var check = false
+
+    @OptionGroup var network: NetworkOptions
+
+    func run() async throws {
+        let status = try await network.node.status()
+        if json {
+            let encoder = JSONEncoder()
+            encoder.outputFormatting = [.prettyPrinted, .sortedKeys, .withoutEscapingSlashes]
+            print(String(decoding: try encoder.encode(status), as: UTF8.self))
+        } else {
+            print(status.text)
+        }
+        if check, !status.isWhole { throw ExitCode(1) }
+    }
+}
+
+struct ExecCommand: ParsableCommand {
+    static let configuration = CommandConfiguration(
+        commandName: "exec", abstract: "Run a program in the network's namespace: ping, tcpdump, ip route, …",
+        discussion: "Example: vne-manager exec -- ip route")
+
+    @OptionGroup var network: NetworkOptions
+
+    @Argument(parsing: .postTerminator, help: "The program and its arguments, after --.")
+    var command: [String]
+
+    func run() throws {
+        let words = ["ip", "netns", "exec", try network.place.label] + command
+        var arguments: [UnsafeMutablePointer<CChar>?] = unsafe words.map { unsafe strdup($0) } + [nil]
+        unsafe execvp("ip", &arguments)
+        throw Failure.failed("cannot run ip: \(unsafe String(cString: strerror(errno)))")
+    }
+}

@@ -1,0 +1,26 @@
+import VNEManager
+
+extension NodeStatus {
+    /// For a person.
+    var text: String {
+        var lines = ["\(role) \(node) of \(network), \(address): \(state)"]
+        for tunnel in tunnels {
+            var line = "tunnel to \(tunnel.node) over \(tunnel.underlay)"
+            line += tunnel.endpoint.map { ", at \($0)" } ?? ", never heard"
+            line += ", \(tunnel.received) bytes in, \(tunnel.sent) out"
+            if let routing = tunnel.routing { line += ": \(routing)" }
+            lines.append(line)
+        }
+        for route in routes { lines.append("way to \(route.address) through \(route.through.joined(separator: ", "))") }
+        for application in applications { lines.append("application \(application) is here") }
+        return lines.joined(separator: "\n")
+    }
+
+    private var state: String {
+        guard up else { return "down" }
+        var words = ["tunnels by \(tunnelEngine)"]
+        words.append(routingRuns ? "BIRD runs" : "BIRD does not run")
+        if draining { words.append("draining") }
+        return words.joined(separator: ", ")
+    }
+}
