@@ -56,7 +56,8 @@ let package = Package(
         .executableTarget(
             name: "vne-manager",
             dependencies: [
-                "VNEManager", "OverlayModel", "PolicyModel", .product(name: "ArgumentParser", package: "swift-argument-parser"),
+                "VNEManager", "OverlayModel", "PolicyModel",
+                .product(name: "ArgumentParser", package: "swift-argument-parser"),
             ],
             swiftSettings: strict),
 

@@ -49,7 +49,8 @@ public struct NodeConfiguration: Hashable, Sendable {
             throw Missing(description: "there is no public key of \(missing.map(\.quoted).joined(separator: ", "))")
         }
         self.node = node
-        let compiler = NodeCompiler(topology: topology, node: node, tunnels: tunnels, keys: keys, isDraining: isDraining)
+        let compiler = NodeCompiler(
+            topology: topology, node: node, tunnels: tunnels, keys: keys, isDraining: isDraining)
         devices = compiler.devices.map {
             Device(name: $0.name, configuration: compiler.text(of: $0), mtu: $0.mtu)
         }

@@ -69,7 +69,8 @@ public final class EngineEvents {
             }
             let left = time - Self.now
             guard left > .zero else { return .silence }
-            let milliseconds = Int32(clamping: left / .milliseconds(1) < 1e6 ? Int(left / .milliseconds(1)) + 1 : 1_000_000)
+            let milliseconds = Int32(
+                clamping: left / .milliseconds(1) < 1e6 ? Int(left / .milliseconds(1)) + 1 : 1_000_000)
             let ready = unsafe poll(&watched, nfds_t(watched.count), milliseconds)
             guard ready >= 0 || errno == EINTR else { throw .system("wait for", "events") }
             let pending = signals.pending()

@@ -41,6 +41,7 @@ public struct NetworkNode: Sendable {
             try await Batch(text("join/network.batch")).apply(
                 namespace: place.label, told: "\(place.applied)/network.batch")
             try await host.apply(namespace: nil, told: "\(place.applied)/host.batch")
+            try NodeFiles.write(text("policy.yaml"), to: place.policy)
         }
         try await routing.reconcile(text("bird.conf"))
         try await leadToApplications()
@@ -92,7 +93,8 @@ public struct NetworkNode: Sendable {
         let text = try await Program(
             ["ip", "-n", place.label, "-4", "route", "show", "proto", "\(NodeConfiguration.applicationRoutes)"]
         ).run()
-        return Set(text.split(separator: "\n").compactMap { $0.split(separator: " ").first.flatMap { IPAddress(String($0)) } })
+        return Set(
+            text.split(separator: "\n").compactMap { $0.split(separator: " ").first.flatMap { IPAddress(String($0)) } })
     }
 
     /// Processes that the node needs: each was started by some ``up()`` and goes on by itself.

@@ -19,6 +19,8 @@ public struct NetworkPlace: Hashable, Sendable {
     var running: String { "/run/vne/networks/\(label)" }
     /// Sockets of userspace tunnels, where the tunnels' programs find `/run/wireguard`.
     var tunnelSockets: String { "\(running)/wireguard" }
+    /// On a host, what `vne-agent` has to know of the network: `vne-agent apply` takes it.
+    public var policy: String { "\(kept)/policy.yaml" }
     /// Texts as the engines have them.
     var applied: String { "\(running)/applied" }
 

@@ -139,6 +139,8 @@ extension NetworkNode {
             else { continue }
             found[address, default: []].insert(node.name)
         }
-        return found.sorted { $0.key < $1.key }.map { NodeStatus.Route(address: "\($0.key)", through: $0.value.sorted()) }
+        return found.sorted { $0.key < $1.key }.map {
+            NodeStatus.Route(address: "\($0.key)", through: $0.value.sorted())
+        }
     }
 }

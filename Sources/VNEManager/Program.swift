@@ -57,7 +57,8 @@ struct Program {
         for (program, package) in Self.packages where (sentence + what).contains(program) {
             if said.contains("No such file or directory") || what.contains("xecutable") {
                 return ManagerError(
-                    .failed, "cannot run \(program): \(sentence.isEmpty ? what : sentence). Debian has it in \(package)")
+                    .failed, "cannot run \(program): \(sentence.isEmpty ? what : sentence). Debian has it in \(package)"
+                )
             }
         }
         return ManagerError(

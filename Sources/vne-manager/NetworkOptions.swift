@@ -8,7 +8,8 @@ struct NodeInstance: ParsableArguments {
 
     func validate() throws {
         let isName = instance.utf8.allSatisfy { byte in
-            (48...57).contains(byte) || (65...90).contains(byte) || (97...122).contains(byte) || byte == 45 || byte == 95
+            (48...57).contains(byte) || (65...90).contains(byte) || (97...122).contains(byte) || byte == 45
+                || byte == 95
         }
         guard isName, !instance.isEmpty, !instance.hasPrefix("-") else {
             throw ValidationError("“\(instance)” is no name for an instance: letters, digits, “-” and “_”.")

@@ -95,7 +95,10 @@ class Network(unittest.TestCase):
     def test_hosts_have_a_way_through_each_manager_and_lose_one_with_it(self):
         self.nodes.wait_until(lambda: self.have_ways("london", "paris"), 30 * SLOWNESS, "there are no two ways")
         self.nodes.kill("london")
-        took = self.nodes.wait_until(lambda: self.have_ways("paris"), 10 * SLOWNESS, "the dead manager stays a way")
+        dead = "169.254.0.1 "
+        took = self.nodes.wait_until(lambda: dead not in self.nodes.run("web", "ip", "route", "show", ADDRESSES["bank"]).stdout,
+                                     10 * SLOWNESS, "the dead manager stays a way")
+        self.nodes.wait_until(lambda: self.have_ways("paris"), 10 * SLOWNESS, "the other one is no way")
         print(f"\n  a dead manager was no way any more after {took:.2f} s", flush=True)
         for _ in range(20):
             self.assertTrue(self.nodes.reaches("web", ADDRESSES["bank"]))
@@ -149,7 +152,7 @@ class Network(unittest.TestCase):
         self.assertTrue(self.nodes.reaches("web", ADDRESSES["bank"]))
         again = self.nodes.keep("web")
         self.nodes.manager("web", "up")
-        self.assertEqual([number for number in self.engines("web") if number != str(again.pid)], before)
+        self.assertLessEqual(set(before), set(self.engines("web")))
         again.terminate()
         self.assertEqual(again.wait(), 0)
         self.assertEqual(self.engines("web"), before)

@@ -26,25 +26,47 @@ import Testing
         #expect(missing?.description == "there is no public key of “paris”")
     }
 
-    @Test func `of a host are believed its own address and the applications that it has, and nothing else`() throws {
+    @Test func `of a host are believed its own address and those that its applications may have, and nothing else`()
+        throws
+    {
         let topology = try Golden.topology()
         let keys = try Golden.keys(of: topology)
-        let application = try #require(IPAddress("10.10.2.5"))
         let london = try #require(topology.node(named: "london"))
-        let files = try NodeConfiguration(of: london, in: topology, keys: keys, places: ["web": [application]]).files
+        let files = try NodeConfiguration(of: london, in: topology, keys: keys).files
         let hosts = try #require(files.first { $0.path == "wireguard/hosts-0.conf" }).text
         let allowed = hosts.split(separator: "\n").filter { $0.hasPrefix("AllowedIPs") }
         #expect(
             allowed == [
-                "AllowedIPs = 169.254.0.11/32, 10.10.255.11/32, 10.10.2.5/32",
-                "AllowedIPs = 169.254.0.12/32, 10.10.255.12/32", "AllowedIPs = 169.254.0.13/32, 10.10.255.13/32",
+                "AllowedIPs = 169.254.0.11/32, 10.10.255.11/32, 10.10.2.0/28, 10.10.3.1/32",
+                "AllowedIPs = 169.254.0.12/32, 10.10.255.12/32, 10.10.2.16/28",
+                "AllowedIPs = 169.254.0.13/32, 10.10.255.13/32",
             ])
         let routing = try #require(files.first { $0.path == "bird.conf" }).text
-        #expect(routing.contains("if net ~ [ 10.10.255.11/32, 10.10.2.5/32 ] then accept;"))
-        // The host itself announces it.
+        #expect(
+            routing.contains(
+                "if net !~ [ 10.10.255.11/32{32,32}, 10.10.2.0/28{32,32}, 10.10.3.1/32{32,32} ] then reject;"))
+        // The host announces what is ready, and takes no such route from anybody else.
         let web = try #require(topology.node(named: "web"))
-        let own = try NodeConfiguration(of: web, in: topology, keys: keys, places: ["web": [application]]).files
-        #expect(own.first { $0.path == "bird.conf" }?.text.contains("route 10.10.2.5/32 via \"lo\";") == true)
+        let own = try NodeConfiguration(of: web, in: topology, keys: keys).files
+        let text = try #require(own.first { $0.path == "bird.conf" }).text
+        #expect(text.contains("if net ~ [ 10.10.2.0/28{32,32}, 10.10.3.1/32{32,32} ] then accept;"))
+        #expect(
+            text.contains("if net ~ [ 10.10.255.11/32{32,32}, 10.10.2.0/28{32,32}, 10.10.3.1/32{32,32} ] then reject;"))
+    }
+
+    @Test func `a node that drains asks for other ways, and differs in nothing else`() throws {
+        let topology = try Golden.topology()
+        let keys = try Golden.keys(of: topology)
+        let london = try #require(topology.node(named: "london"))
+        let usual = try NodeConfiguration(of: london, in: topology, keys: keys)
+        let draining = try NodeConfiguration(of: london, in: topology, keys: keys, isDraining: true)
+        let changed = zip(usual.files, draining.files).filter { $0 != $1 }.map(\.0.path)
+        #expect(changed == ["bird.conf"])
+        let text = try #require(draining.files.first { $0.path == "bird.conf" }).text
+        let added = text.split(separator: "\n").filter {
+            !usual.files.contains { $0.text.contains("bgp_community.add") } && $0.contains("bgp_community.add")
+        }
+        #expect(added == ["    bgp_community.add((65535, 0));"])
     }
 
     @Test func `what the isolator is told is a policy that it takes`() throws {
