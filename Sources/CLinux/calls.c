@@ -2,7 +2,11 @@
 #define _GNU_SOURCE
 #include "CLinux.h"
 
+#include <errno.h>
 #include <fcntl.h>
+#include <sched.h>
+#include <stdlib.h>
+#include <sys/socket.h>
 #include <sys/syscall.h>
 #include <unistd.h>
 
@@ -26,4 +30,27 @@ int vne_pidfd_getfd(int pidfd, int descriptor)
 int vne_pipe(int ends[2])
 {
 	return pipe2(ends, O_CLOEXEC);
+}
+
+int vne_socket_in(int network_namespace, int domain, int type, int protocol)
+{
+	int own = open("/proc/thread-self/ns/net", O_RDONLY | O_CLOEXEC);
+	int made, error;
+
+	if (own < 0)
+		return -1;
+	if (setns(network_namespace, CLONE_NEWNET)) {
+		error = errno;
+		close(own);
+		errno = error;
+		return -1;
+	}
+	made = socket(domain, type, protocol);
+	error = errno;
+	/* What this thread did next would be done to another network. */
+	if (setns(own, CLONE_NEWNET))
+		abort();
+	close(own);
+	errno = error;
+	return made;
 }

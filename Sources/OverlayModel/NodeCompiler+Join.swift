@@ -1,14 +1,15 @@
 public import PolicyModel
 
-/// The join of a host with its network: a veth pair between the host's own namespace, where applications are, and the
-/// network's, and what the isolator is told.
+/// The join of a host with its network, and what the isolator is told.
 ///
-/// Both ends are `vne-network`. The host's namespace sends the whole address space there; the network's sends the address
-/// of each application that is ready back, and a filter believes no other source of it.
+/// A machine's one network that serves its own namespace has a veth pair between that and the network's. Both ends are `vne-network`. The host's namespace sends the whole address space there; the network's sends the address
+/// of each application that is ready back, and a filter believes no other source of it. Of a network that is kept apart, the
+/// applications run in its namespace, and there is nothing to join.
 extension NodeCompiler {
     /// Of a host; a manager has no applications.
     var joinFiles: [NodeConfiguration.File] {
-        node.role == .host ? [hostFile, networkFile, isolatorFile] : []
+        guard node.role == .host else { return [] }
+        return (isApart ? [] : [hostFile, networkFile]) + [isolatorFile]
     }
 
     /// The interface that joins a host's namespace to the network's: the only one on which sources of the address space
@@ -45,7 +46,8 @@ extension NodeCompiler {
     /// What the isolator of this host has to know of the network, as a policy: who may talk to whom is added to it.
     private var isolatorFile: NodeConfiguration.File {
         var lines = ["addressSpace: [\(topology.addressSpace.map(text).joined(separator: ", "))]"]
-        lines.append("addressSpaceInterfaces: [\(Self.carrier)]")
+        let carriers = isApart ? devices.filter { $0.tunnels.contains(where: \.carriesData) }.map(\.name) : [Self.carrier]
+        lines.append("addressSpaceInterfaces: [\(carriers.joined(separator: ", "))]")
         lines.append(topology.environments.isEmpty ? "environments: {}" : "environments:")
         for environment in topology.environments {
             lines.append(
@@ -64,7 +66,9 @@ extension NodeConfiguration {
     public static let applicationRoutes = 188
 
     /// The route by which the network's namespace reaches an application of its host, as `ip route replace` takes it.
-    public static func applicationRoute(to address: IPAddress, in topology: Topology) -> String {
-        "\(address)/32 via \(topology.linkSubnet.network) dev \(carrier) proto \(applicationRoutes)"
+    /// - Parameter isApart: the application is in that namespace; the route only says that it is ready.
+    public static func applicationRoute(to address: IPAddress, in topology: Topology, isApart: Bool) -> String {
+        let way = isApart ? "dev lo" : "via \(topology.linkSubnet.network) dev \(carrier)"
+        return "\(address)/32 \(way) proto \(applicationRoutes)"
     }
 }

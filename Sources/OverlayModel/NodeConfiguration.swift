@@ -40,17 +40,24 @@ public struct NodeConfiguration: Hashable, Sendable {
     /// - Parameters:
     ///   - keys: the public key of each node that it has a tunnel to, by its name.
     ///   - isDraining: whether the others are asked to take other ways than those through this node.
+    ///   - isApart: whether applications run in the network's namespace, beside those of another network with the same
+    ///     addresses, and not in the host's own.
     public init(
-        of node: Node, in topology: Topology, keys: [String: WireGuardKey], isDraining: Bool = false
+        of node: Node, in topology: Topology, keys: [String: WireGuardKey], isDraining: Bool = false,
+        isApart: Bool = false
     ) throws(Missing) {
         let tunnels = topology.tunnels(of: node)
         let missing = Set(tunnels.map { $0.peer(of: node).name }).filter { keys[$0] == nil }.sorted()
         guard missing.isEmpty else {
             throw Missing(description: "there is no public key of \(missing.map(\.quoted).joined(separator: ", "))")
         }
+        guard !isApart || node.role == .host else {
+            throw Missing(description: "\(node.name.quoted) is a manager, and has no applications to keep apart")
+        }
         self.node = node
         let compiler = NodeCompiler(
-            topology: topology, node: node, tunnels: tunnels, keys: keys, isDraining: isDraining)
+            topology: topology, node: node, tunnels: tunnels, keys: keys, isDraining: isDraining,
+            isApart: isApart)
         devices = compiler.devices.map {
             Device(name: $0.name, configuration: compiler.text(of: $0), mtu: $0.mtu)
         }
@@ -68,6 +75,7 @@ struct NodeCompiler {
     let tunnels: [Tunnel]
     let keys: [String: WireGuardKey]
     let isDraining: Bool
+    let isApart: Bool
 
     /// A device and the tunnels that share it.
     struct Device {

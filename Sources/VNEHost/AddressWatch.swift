@@ -1,16 +1,23 @@
 internal import CLinux
 internal import Glibc
 
-/// Hears that addresses come and go in the network namespace that its maker was in, by rtnetlink's groups.
+/// Hears that addresses come and go in a network namespace, by rtnetlink's groups.
 ///
 /// As ``NameWatch``, it tells that something happened and not what.
 final class AddressWatch {
     /// A descriptor that is readable while something waits to be heard.
     let descriptor: Descriptor
 
-    init() throws(HostError) {
-        let number = socket(
-            AF_NETLINK, Int32(SOCK_RAW.rawValue | SOCK_CLOEXEC.rawValue | SOCK_NONBLOCK.rawValue), NETLINK_ROUTE)
+    /// - Parameter namespace: a file that names it; nil for the caller's own.
+    init(namespace: String? = nil) throws(HostError) {
+        let type = Int32(SOCK_RAW.rawValue | SOCK_CLOEXEC.rawValue | SOCK_NONBLOCK.rawValue)
+        let number: Int32
+        if let namespace {
+            let file = try Descriptor.open(namespace)
+            number = vne_socket_in(file.number, AF_NETLINK, type, NETLINK_ROUTE)
+        } else {
+            number = socket(AF_NETLINK, type, NETLINK_ROUTE)
+        }
         guard number >= 0 else { throw .system("listen for changes of", "addresses") }
         descriptor = Descriptor.adopting(number)
         var address = sockaddr_nl()

@@ -18,7 +18,7 @@ public final class EngineEvents {
         case silence
     }
 
-    private let addresses: AddressWatch
+    private var addresses: AddressWatch
     private let signals: SignalWatch
     private var processes: [Watched] = []
 
@@ -37,6 +37,12 @@ public final class EngineEvents {
         addresses = try AddressWatch()
         signals = try SignalWatch([SIGHUP, SIGTERM, SIGINT])
         _ = signal(SIGPIPE, SIG_IGN)
+    }
+
+    /// Listens to addresses of a network namespace from now on; nil for the caller's.
+    /// - Parameter namespace: a file that names it, as `ip netns add` leaves them.
+    public func listen(in namespace: String?) throws(HostError) {
+        addresses = try AddressWatch(namespace: namespace)
     }
 
     /// The monotonic clock.

@@ -2,7 +2,7 @@ public import OverlayModel
 internal import PolicyModel
 
 /// What a node keeps of a network, so that it comes up by itself after a reboot: `topology.yaml`, `keys.yaml` (public keys
-/// of the nodes), `node` (its own name), `private.key`, and `draining` while it is being drained.
+/// of the nodes), `node` (its own name), `private.key`, `apart` where its applications are in the network's own namespace, and `draining` while it is drained.
 public struct KeptNode: Sendable {
     /// Where it is kept.
     public let place: NetworkPlace
@@ -17,6 +17,7 @@ public struct KeptNode: Sendable {
     private static let keysFile = "keys.yaml"
     private static let nameFile = "node"
     private static let drainingFile = "draining"
+    private static let apartFile = "apart"
     static let privateKeyFile = "private.key"
 
     /// What was kept by ``keep(topology:keys:as:instance:)``.
@@ -39,15 +40,17 @@ public struct KeptNode: Sendable {
     ///   - topology: the text of a topology file.
     ///   - keys: the text of a file of public keys.
     ///   - name: which node this is.
+    ///   - isApart: whether its applications are in the network's own namespace; nil for as they were.
     ///   - sources: the files' names, for messages.
     public static func keep(
-        topology: String, keys: String, as name: String, instance: String, sources: (topology: String, keys: String)
+        topology: String, keys: String, as name: String, isApart: Bool?, instance: String,
+        sources: (topology: String, keys: String)
     ) async throws(ManagerError) -> KeptNode {
         let network = try parse(topology, source: sources.topology).network
         let place = NetworkPlace(network: network, instance: instance)
         let node = try KeptNode(place, topology: topology, keys: keys, name: name, sources: sources)
         // Whoever misses a key finds out before anything is replaced.
-        _ = try node.configuration()
+        _ = try node.configuration(isApart: isApart ?? node.isApart)
         let own = try await NodeKey(place).publicKey()
         guard node.keys[name] == own else {
             let listed = node.keys[name].map { "\($0)" } ?? "none"
@@ -59,6 +62,7 @@ public struct KeptNode: Sendable {
         for (file, text) in [(topologyFile, topology), (keysFile, keys), (nameFile, name + "\n")] {
             try NodeFiles.write(text, to: "\(place.kept)/\(file)")
         }
+        if let isApart { try node.mark(apartFile, isApart) }
         return node
     }
 
@@ -90,9 +94,11 @@ public struct KeptNode: Sendable {
     }
 
     /// What the engines of this node are told.
-    func configuration() throws(ManagerError) -> NodeConfiguration {
+    func configuration() throws(ManagerError) -> NodeConfiguration { try configuration(isApart: isApart) }
+
+    private func configuration(isApart: Bool) throws(ManagerError) -> NodeConfiguration {
         do throws(NodeConfiguration.Missing) {
-            return try NodeConfiguration(of: node, in: topology, keys: keys, isDraining: isDraining)
+            return try NodeConfiguration(of: node, in: topology, keys: keys, isDraining: isDraining, isApart: isApart)
         } catch {
             throw ManagerError(.invalid, "\(error)")
         }
@@ -101,10 +107,15 @@ public struct KeptNode: Sendable {
     /// Whether others are asked to take other ways than those through this node.
     public var isDraining: Bool { NodeFiles.names(in: place.kept).contains(Self.drainingFile) }
 
+    /// Whether its applications are in the network's own namespace.
+    public var isApart: Bool { NodeFiles.names(in: place.kept).contains(Self.apartFile) }
+
     /// Asks the others to take other ways from the next look on, or no longer.
-    public func drain(_ isDraining: Bool) throws(ManagerError) {
-        let path = "\(place.kept)/\(Self.drainingFile)"
-        if isDraining { try NodeFiles.write("", to: path) } else { try NodeFiles.remove(path) }
+    public func drain(_ isDraining: Bool) throws(ManagerError) { try mark(Self.drainingFile, isDraining) }
+
+    private func mark(_ file: String, _ isMarked: Bool) throws(ManagerError) {
+        let path = "\(place.kept)/\(file)"
+        if isMarked { try NodeFiles.write("", to: path) } else { try NodeFiles.remove(path) }
     }
 
     /// Forgets the network, the private key included.

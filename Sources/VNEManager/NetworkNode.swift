@@ -36,13 +36,13 @@ public struct NetworkNode: Sendable {
         try await Program(["nft", "-f", "-"]).inside(namespace: place.label).run(input: text("filter.nft"))
         try await tunnels.reconcile(configuration.devices)
         try await inside.apply(namespace: place.label, told: "\(place.applied)/addresses.batch")
-        if kept.node.role == .host {
+        if isJoined {
             try await makeJoin()
             try await Batch(text("join/network.batch")).apply(
                 namespace: place.label, told: "\(place.applied)/network.batch")
             try await host.apply(namespace: nil, told: "\(place.applied)/host.batch")
-            try NodeFiles.write(text("policy.yaml"), to: place.policy)
         }
+        if kept.node.role == .host { try NodeFiles.write(text("policy.yaml"), to: place.policy) }
         try await routing.reconcile(text("bird.conf"))
         try await leadToApplications()
     }
@@ -51,13 +51,13 @@ public struct NetworkNode: Sendable {
     @discardableResult public func leadToApplications() async throws(ManagerError) -> [IPAddress] {
         guard kept.node.role == .host else { return [] }
         let own = kept.node.applications
-        let ready = try addresses().filter { address in own.contains { $0.contains(address) } }
+        let ready = try await addresses().filter { address in own.contains { $0.contains(address) } }
         let led = try await applications()
         var lines = ready.subtracting(led).sorted().map {
-            "route replace \(NodeConfiguration.applicationRoute(to: $0, in: kept.topology))"
+            "route replace \(NodeConfiguration.applicationRoute(to: $0, in: kept.topology, isApart: kept.isApart))"
         }
         lines += led.subtracting(ready).sorted().map {
-            "route delete \(NodeConfiguration.applicationRoute(to: $0, in: kept.topology))"
+            "route delete \($0)/32 proto \(NodeConfiguration.applicationRoutes)"
         }
         if !lines.isEmpty { try await Batch(lines.joined(separator: "\n")).apply(namespace: place.label) }
         return ready.sorted()
@@ -69,7 +69,7 @@ public struct NetworkNode: Sendable {
         let lock = try changing()
         defer { withExtendedLifetime(lock) {} }
         // Applications first: what they send from here on goes nowhere.
-        if isUp, kept.node.role == .host {
+        if isUp, isJoined {
             _ = try await Program(["ip", "-n", place.label, "link", "delete", NodeConfiguration.carrier]).finish()
         }
         await EngineProcess.end(engines)
@@ -116,23 +116,40 @@ public struct NetworkNode: Sendable {
         let name = NodeConfiguration.carrier
         let isThere = try await Program(["ip", "-n", place.label, "link", "show", name]).succeeds()
         guard !isThere else { return }
+        guard try await !Program(["ip", "link", "show", name]).succeeds() else {
+            throw ManagerError(
+                .failed,
+                "the applications of this machine are in another network, as \(name) shows: leave that one, or join this one "
+                    + "with --apart")
+        }
         try await Program(
             ["ip", "link", "add", name, "type", "veth", "peer", "name", name, "netns", place.label]
         ).run()
     }
 
-    private func addresses() throws(ManagerError) -> Set<IPAddress> {
-        do throws(HostError) {
-            return try LinuxHost(instance: place.label).addresses(carrier: nil).all
-        } catch {
-            throw ManagerError(.failed, "\(error)")
-        }
+    /// Whether the host's own namespace is joined with the network's.
+    private var isJoined: Bool { kept.node.role == .host && !kept.isApart }
+
+    /// The addresses where applications are.
+    private func addresses() async throws(ManagerError) -> Set<IPAddress> {
+        let namespace = kept.isApart ? ["-n", place.label] : []
+        let text = try await Program(["ip"] + namespace + ["-4", "-br", "address", "show"]).run()
+        // A name, a state, and addresses with their prefixes.
+        return Set(
+            text.split(whereSeparator: \.isWhitespace).compactMap { word in
+                IPAddress(String(word.prefix { $0 != "/" }))
+            })
     }
 
-    /// One command at a time changes a network.
+    /// Where addresses of applications come and go; nil for the caller's namespace.
+    var namespaceOfApplications: String? {
+        kept.isApart ? place.namespace : nil
+    }
+
+    /// One command at a time changes networks of a node: for a moment their devices are in one namespace.
     private func changing() throws(ManagerError) -> RunLock {
         do throws(HostError) {
-            return try RunLock(waitingFor: .network, instance: place.label)
+            return try RunLock(waitingFor: .network, instance: place.instance)
         } catch {
             throw ManagerError(.failed, "\(error)")
         }

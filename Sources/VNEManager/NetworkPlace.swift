@@ -4,14 +4,20 @@
 public struct NetworkPlace: Hashable, Sendable {
     /// The instance and the network: `vne-acme`. Also the name of the network's namespace, for `ip netns`.
     public let label: String
+    /// The node's instance.
+    let instance: String
 
     /// The place of a network.
     public init(network: String, instance: String) {
+        self.instance = instance
         label = "\(instance)-\(network)"
     }
 
     /// Where ip-netns(8) has the names of namespaces.
     static let namespaces = "/run/netns"
+
+    /// The file that names the network's namespace.
+    public var namespace: String { "\(Self.namespaces)/\(label)" }
 
     /// What the node keeps: the topology, the nodes' public keys, its own name and private key.
     public var kept: String { "/var/lib/vne/networks/\(label)" }

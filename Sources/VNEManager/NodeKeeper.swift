@@ -55,6 +55,9 @@ public struct NodeKeeper {
         _ node: NetworkNode, _ events: EngineEvents, for pause: Duration
     ) async throws -> Bool {
         try events.watch(node.engines.map(\.id))
+        // The namespace may be another one by now.
+        try events.listen(in: node.namespaceOfApplications)
+        try await node.leadToApplications()
         let end = EngineEvents.now + pause
         while true {
             switch try events.wait(until: end) {

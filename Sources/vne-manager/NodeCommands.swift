@@ -24,6 +24,14 @@ struct KeyCommand: AsyncParsableCommand {
     }
 }
 
+/// Where a host's applications of a network are.
+enum ApplicationPlace: String, EnumerableFlag {
+    /// In the host's own namespace: one network of a machine.
+    case joined
+    /// In the network's.
+    case apart
+}
+
 struct JoinCommand: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "join",
@@ -44,6 +52,13 @@ struct JoinCommand: AsyncParsableCommand {
     @Option(help: "Which node this machine is.")
     var node: String
 
+    @Flag(
+        help: """
+            Whether applications run in the network's own namespace (vne-manager exec), beside another network's with the \
+            same addresses. Default: as it was, else joined.
+            """)
+    var place: ApplicationPlace?
+
     @OptionGroup var instance: NodeInstance
 
     func run() async throws {
@@ -51,7 +66,8 @@ struct JoinCommand: AsyncParsableCommand {
             String(decoding: try TopologyArgument.bytes(of: path), as: UTF8.self)
         }
         let kept = try await KeptNode.keep(
-            topology: try text(topology.file), keys: try text(keys), as: node, instance: instance.instance,
+            topology: try text(topology.file), keys: try text(keys), as: node, isApart: place.map { $0 == .apart },
+            instance: instance.instance,
             sources: (topology.file, keys))
         try await NetworkNode(kept).up()
         print("\(kept.node.name) is up in \(kept.topology.network): see vne-manager status")
@@ -157,7 +173,12 @@ struct StatusCommand: AsyncParsableCommand {
 struct ExecCommand: ParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "exec", abstract: "Run a program in the network's namespace: ping, tcpdump, ip route, …",
-        discussion: "Example: vne-manager exec -- ip route")
+        discussion: """
+            Only the network is another one: files, mounts and cgroups are the machine's. Applications of a network that was \
+            joined with --apart are run so. Examples:
+              vne-manager exec -- ip route
+              vne-manager exec --network beta -- vne-agent exec --instance beta --vne shop -- nginx
+            """)
 
     @OptionGroup var network: NetworkOptions
 
@@ -165,9 +186,9 @@ struct ExecCommand: ParsableCommand {
     var command: [String]
 
     func run() throws {
-        let words = ["ip", "netns", "exec", try network.place.label] + command
+        let words = ["nsenter", "--net=\(try network.place.namespace)"] + command
         var arguments: [UnsafeMutablePointer<CChar>?] = unsafe words.map { unsafe strdup($0) } + [nil]
-        unsafe execvp("ip", &arguments)
-        throw Failure.failed("cannot run ip: \(unsafe String(cString: strerror(errno)))")
+        unsafe execvp("nsenter", &arguments)
+        throw Failure.failed("cannot run nsenter: \(unsafe String(cString: strerror(errno)))")
     }
 }

@@ -26,6 +26,8 @@ class Nodes:
         self.name = f"{PREFIX}{os.getpid()}u"
         self.directory = Path(f"/tmp/{self.name}")
         self.hosts = {}
+        self.networks = ["acme"]
+        self.others = []
         self.children = []
         self.listeners = []
 
@@ -52,21 +54,40 @@ class Nodes:
     def __exit__(self, *_):
         for listener in self.listeners:
             listener.kill()
+        for host in self.others:
+            host.__exit__()
         for node, host in self.hosts.items():
             if (host.cgroup / "engines").exists():
                 kill_cgroup(host.cgroup / "engines")
-            run("ip", "netns", "delete", self.network(node), check=False)
-            for place in ("/run", "/var/lib"):
-                shutil.rmtree(f"{place}/vne/networks/{self.network(node)}", ignore_errors=True)
+            for network in self.networks:
+                run("ip", "netns", "delete", self.network(node, network), check=False)
+                for place in ("/run", "/var/lib"):
+                    shutil.rmtree(f"{place}/vne/networks/{self.network(node, network)}", ignore_errors=True)
             host.__exit__()
         for child in self.children:
             child.wait()
         run("ip", "netns", "delete", self.name, check=False)
         shutil.rmtree(self.directory)
 
-    def network(self, node):
-        """The name of the network's namespace at a node."""
-        return f"{self.hosts[node].name}-acme"
+    def network(self, node, network="acme"):
+        """The name of a network's namespace at a node."""
+        return f"{self.hosts[node].name}-{network}"
+
+    def add(self, node, network, *options, **more):
+        """Has a node join another network."""
+        if network not in self.networks:
+            self.networks.append(network)
+        return self.manager(node, "join", self.directory / f"{network}.yaml", "--keys",
+                            self.directory / f"{network}.keys.yaml", "--node", node, *options, **more)
+
+    def apart(self, node, network):
+        """The isolator of a host's applications in the namespace of a network that is kept apart."""
+        host = Host(f"{node}{network}", remote=False)
+        host.namespace = f"/run/netns/{self.network(node, network)}"
+        host.directory.mkdir()
+        host.cgroup.mkdir()
+        self.others.append(host)
+        return host
 
     def wire(self, node):
         """A leg on the underlay."""
@@ -82,23 +103,20 @@ class Nodes:
         """The underlay's end of a node's leg."""
         return f"u{list(self.endpoints).index(node)}"
 
-    def write(self, topology):
+    def write(self, topology, network="acme"):
         """The topology, and the public keys that the nodes make."""
-        (self.directory / "network.yaml").write_text(topology)
-        keys = [f"{node}: {self.manager(node, 'key', 'acme').stdout}" for node in self.endpoints]
-        (self.directory / "keys.yaml").write_text("".join(keys))
+        (self.directory / f"{network}.yaml").write_text(topology)
+        keys = [f"{node}: {self.manager(node, 'key', network).stdout}" for node in self.endpoints]
+        (self.directory / f"{network}.keys.yaml").write_text("".join(keys))
 
     def begin(self, node):
         """One command on a node, and it is in the network."""
-        return self.spawn(node, *self.manager_command("join", self.directory / "network.yaml", "--keys",
-                                                      self.directory / "keys.yaml", "--node", node), node=node)
+        return self.spawn(node, MANAGER, "join", self.directory / "acme.yaml", "--keys", self.directory / "acme.keys.yaml",
+                          "--node", node, node=node)
 
-    def keep(self, node):
+    def keep(self, node, network="acme"):
         """What systemd would run on a node."""
-        return self.spawn(node, *self.manager_command("run"), node=node)
-
-    def manager_command(self, command, *arguments):
-        return [MANAGER, command, *arguments]
+        return self.spawn(node, MANAGER, "run", "--network", network, node=node)
 
     def manager(self, node, command, *arguments, **options):
         """Runs vne-manager on a node."""
@@ -123,9 +141,9 @@ class Nodes:
         self.children.append(child)
         return child
 
-    def run(self, node, *command, **options):
+    def run(self, node, *command, network="acme", **options):
         """Runs a command in the network's namespace of a node."""
-        return run("ip", "netns", "exec", self.network(node), *command, **options)
+        return run("ip", "netns", "exec", self.network(node, network), *command, **options)
 
     def kill(self, node):
         """Ends every process of a node's engines at once."""

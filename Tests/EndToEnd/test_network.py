@@ -68,6 +68,16 @@ with socket.create_server(("0.0.0.0", 80)) as listener:
         threading.Thread(target=serve, args=(listener.accept()[0],), daemon=True).start()
 """
 
+# Says in which network it is, and who asked.
+NAMED = """
+with socket.create_server(("0.0.0.0", 80)) as listener:
+    ready()
+    while True:
+        client, peer = listener.accept()
+        with client:
+            client.sendall(json.dumps([sys.argv[1], peer[0]]).encode())
+"""
+
 
 class Applications(unittest.TestCase):
     def setUp(self):
@@ -235,6 +245,55 @@ answer("sent")
         print(f"\n  {gap:.3f} s without an answer, {broken} connections broken, {answers} answers", flush=True)
         self.assertEqual(broken, 0)
         self.assertLess(gap, 1 * SLOWNESS)
+
+
+class TwoNetworks(unittest.TestCase):
+    """Two customers' networks with the same addresses, on the same nodes."""
+
+    def setUp(self):
+        self.nodes = Nodes(TOPOLOGY, ENDPOINTS)
+        self.nodes.__enter__()
+        self.addCleanup(self.nodes.__exit__)
+        other = TOPOLOGY.replace("network: acme", "network: beta").replace("mtu: 1400", "mtu: 1400, port: 53000")
+        self.nodes.write(other, "beta")
+        for node in ENDPOINTS:
+            self.nodes.add(node, "beta", *(["--apart"] if node in HOSTS else []))
+        for node in HOSTS:
+            for network in ("acme", "beta"):
+                self.nodes.keep(node, network)
+        self.hosts = {}
+        for node in HOSTS:
+            joined = self.nodes.hosts[node]
+            apart = self.nodes.apart(node, "beta")
+            self.hosts[node] = {"acme": joined, "beta": apart}
+            for network, host in self.hosts[node].items():
+                host.agent("apply", f"/var/lib/vne/networks/{self.nodes.network(node, network)}/policy.yaml")
+
+    def is_led_to(self, network, node, address):
+        return f"{address} " in self.nodes.run(node, "ip", "route", "show", f"{address}/32", network=network).stdout
+
+    def test_the_same_address_on_the_same_hosts_is_somebody_else_in_each(self):
+        for network in ("acme", "beta"):
+            self.hosts["bank"][network].attach("till", "shop", "10.10.2.17")
+            self.hosts["web"][network].attach("front", "shop", "10.10.2.1")
+            # Says which network it is in, on one port in both.
+            self.hosts["bank"][network].serve("till", NAMED, network)
+        for network in ("acme", "beta"):
+            self.nodes.wait_until(lambda: self.is_led_to(network, "web", "10.10.2.17"), 20 * SLOWNESS, "no way to bank")
+            self.nodes.wait_until(lambda: self.is_led_to(network, "bank", "10.10.2.1"), 20 * SLOWNESS, "no way to web")
+            for _ in range(20):
+                self.assertEqual(self.hosts["web"][network].python("front", ASK_TCP, "10.10.2.17", "80"),
+                                 [network, "10.10.2.1"])
+        # Where one has nobody, the other's is not taken for him.
+        self.hosts["bank"]["acme"].agent("detach", "till")
+        self.nodes.wait_until(lambda: not self.is_led_to("acme", "web", "10.10.2.17"), 10 * SLOWNESS, "the way stays")
+        self.assertEqual(self.hosts["web"]["acme"].python("front", ASK_TCP, "10.10.2.17", "80"), "EHOSTUNREACH")
+        self.assertEqual(self.hosts["web"]["beta"].python("front", ASK_TCP, "10.10.2.17", "80"), ["beta", "10.10.2.1"])
+
+    def test_a_second_network_that_is_not_kept_apart_is_refused(self):
+        refused = self.nodes.add("web", "beta", "--joined", check=False)
+        self.assertEqual(refused.returncode, 1)
+        self.assertIn("join this one with --apart", refused.stderr)
 
 
 if __name__ == "__main__":

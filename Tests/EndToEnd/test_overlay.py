@@ -190,12 +190,12 @@ class Network(unittest.TestCase):
         self.assertIn("this node is in no network", gone.stderr)
 
     def test_a_key_that_is_not_this_node_s_is_refused_and_nothing_changes(self):
-        (self.nodes.directory / "keys.yaml").write_text(
+        (self.nodes.directory / "acme.keys.yaml").write_text(
             "".join(f"{node}: {self.nodes.manager(other, 'key', 'acme').stdout}"
                     for node, other in zip(ADDRESSES, reversed(ADDRESSES))))
         before = self.engines("web")
-        refused = self.nodes.manager("web", "join", self.nodes.directory / "network.yaml", "--keys",
-                                     self.nodes.directory / "keys.yaml", "--node", "web", check=False)
+        refused = self.nodes.manager("web", "join", self.nodes.directory / "acme.yaml", "--keys",
+                                     self.nodes.directory / "acme.keys.yaml", "--node", "web", check=False)
         self.assertEqual(refused.returncode, 3)
         self.assertIn("and the key of this node is", refused.stderr)
         self.nodes.manager("web", "up")

@@ -37,6 +37,12 @@ int vne_pidfd_open(pid_t process);
 /** pidfd_getfd(2): a duplicate of a descriptor of the process that `pidfd` names, or -1 with errno. */
 int vne_pidfd_getfd(int pidfd, int descriptor);
 
+/**
+ * socket(2) in the network namespace that a file descriptor names. The calling thread is in its own again afterwards, and
+ * the process ends if the kernel refuses that. Returns a file descriptor, or -1 with errno.
+ */
+int vne_socket_in(int network_namespace, int domain, int type, int protocol);
+
 /** pipe2(2) with O_CLOEXEC, which the C library declares for GNU sources only: 0, or -1 with errno. */
 int vne_pipe(int ends[2]);
 
