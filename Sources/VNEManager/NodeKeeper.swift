@@ -20,47 +20,43 @@ public struct NodeKeeper {
 
     /// Goes on until the process is told to stop; then everything stays as it is.
     public func run() async throws(ManagerError) {
-        do {
-            let events = try EngineEvents()
-            var failure: String?
-            // What cannot be read at the start is said at once.
-            var node = NetworkNode(try KeptNode(place))
-            while true {
-                var pause = Self.pause
-                do throws(ManagerError) {
-                    node = NetworkNode(try KeptNode(place))
-                    try await node.up()
-                    if failure != nil { log("\(place.label): all is up") }
-                    failure = nil
-                } catch {
-                    // Once, not each second.
-                    if failure != error.description { log("\(place.label): \(error)") }
-                    failure = error.description
-                    pause = Self.retry
-                }
-                guard try await follow(node, events, for: pause) else { return }
+        // What cannot be read at the start ends it.
+        _ = try KeptNode(place)
+        let events = try heard { () throws(HostError) in try EngineEvents() }
+        var failure: String?
+        while true {
+            var pause = Self.pause
+            do throws(ManagerError) {
+                try await bringUp(events)
+                if failure != nil { log("\(place.label): all is up") }
+                failure = nil
+            } catch {
+                // Once, not each second.
+                if failure != error.description { log("\(place.label): \(error)") }
+                failure = error.description
+                pause = Self.retry
             }
-        } catch let error as HostError {
-            throw ManagerError(.failed, "\(error)")
-        } catch let error as ManagerError {
-            throw error
-        } catch {
-            throw ManagerError(.failed, "\(error)")
+            guard try await follow(events, until: EngineEvents.now + pause) else { return }
         }
     }
 
-    /// Leads to applications as their addresses come and go, until something else happens or the time is over; false if
-    /// the process is to stop.
-    private func follow(
-        _ node: NetworkNode, _ events: EngineEvents, for pause: Duration
-    ) async throws -> Bool {
-        try events.watch(node.engines.map(\.id))
-        // The namespace may be another one by now.
-        try events.listen(in: node.namespaceOfApplications)
+    private func bringUp(_ events: EngineEvents) async throws(ManagerError) {
+        let node = NetworkNode(try KeptNode(place))
+        try await node.up()
+        try heard { () throws(HostError) in
+            try events.watch(node.engines.map(\.id))
+            // The namespace may be another one by now.
+            try events.listen(in: node.namespaceOfApplications)
+        }
+        // One may have come before somebody listened.
         try await node.leadToApplications()
-        let end = EngineEvents.now + pause
+    }
+
+    /// Leads to applications as their addresses come and go, until something else happens or the time has come; false if
+    /// the process is to stop.
+    private func follow(_ events: EngineEvents, until end: Duration) async throws(ManagerError) -> Bool {
         while true {
-            switch try events.wait(until: end) {
+            switch try heard({ () throws(HostError) in try events.wait(until: end) }) {
             case .stop: return false
             case .reload:
                 log("\(place.label): told to look")
@@ -71,12 +67,21 @@ public struct NodeKeeper {
             case .silence: return true
             case .addresses:
                 do throws(ManagerError) {
-                    try await node.leadToApplications()
+                    // A newer topology may have been kept meanwhile.
+                    try await NetworkNode(try KeptNode(place)).leadToApplications()
                 } catch {
                     log("\(place.label): \(error)")
                     return true
                 }
             }
+        }
+    }
+
+    private func heard<Result>(_ body: () throws(HostError) -> Result) throws(ManagerError) -> Result {
+        do throws(HostError) {
+            return try body()
+        } catch {
+            throw ManagerError(.failed, "\(error)")
         }
     }
 }

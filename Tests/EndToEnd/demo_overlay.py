@@ -1,0 +1,187 @@
+"""A network across hosts: what `make demo-overlay` runs.
+
+Seven nodes on one machine, each a namespace with nothing but an address on an underlay: three managers and four hosts join
+with one command each. Real servers run in environments on different hosts; then a manager dies, another one's link is cut, and
+an address goes to another host. Prints what was tried, and leaves nothing behind.
+"""
+
+import json
+import subprocess
+import sys
+import time
+
+from demo import fetch
+from nodes import MANAGER, Nodes
+from servers import nginx, redis
+from test_network import ASK_ALWAYS, ECHO
+from world import AGENT, ASK_TCP, PYTHON_PRELUDE, TCP_WHO, kernel_objects, run, sweep
+
+TOPOLOGY = """network: acme
+addressSpace: 10.10.0.0/16
+subnets: {nodes: 10.10.255.0/24}
+underlays: {internet: }
+environments: {shop: 10.10.2.0/24, payments: 10.10.3.0/24}
+managers:
+  london: {address: 10.10.255.1, endpoints: {internet: 192.0.2.1}}
+  paris: {address: 10.10.255.2, endpoints: {internet: 192.0.2.2}}
+  rome: {address: 10.10.255.3, endpoints: {internet: 192.0.2.3}}
+hosts:
+  one: {address: 10.10.255.11, applications: [10.10.2.16/28, 10.10.3.16/28]}
+  two: {address: 10.10.255.12, applications: [10.10.2.32/28, 10.10.3.32/28]}
+  three: {address: 10.10.255.13, applications: [10.10.2.48/28, 10.10.3.48/28]}
+  four: {address: 10.10.255.14, applications: [10.10.2.64/28, 10.10.3.64/28]}
+"""
+MANAGERS = ("london", "paris", "rome")
+HOSTS = ("one", "two", "three", "four")
+ENDPOINTS = {"london": "192.0.2.1", "paris": "192.0.2.2", "rome": "192.0.2.3", "one": "192.0.2.11", "two": "192.0.2.12",
+             "three": "192.0.2.13", "four": "192.0.2.14"}
+APPLICATIONS = (
+    ("one", "client", "shop", "10.10.2.17", "curl, redis-cli"),
+    ("two", "web", "shop", "10.10.2.33", "nginx on 0.0.0.0:80"),
+    ("three", "bank", "payments", "10.10.3.49", "nginx on 0.0.0.0:80"),
+    ("three", "cache", "shop", "10.10.2.49", "redis on 0.0.0.0:6379"),
+    ("four", "echo", "shop", "10.10.2.65", "an echo server on 0.0.0.0:80"),
+)
+# What moves, and from where to where.
+MOVED = "10.10.2.65"
+
+
+class Demo:
+    def __init__(self, nodes):
+        self.nodes = nodes
+        self.wrong = 0
+
+    def row(self, source, destination, why, expected, got):
+        self.wrong += got != expected
+        print(f"  {source:10} {destination:22} {why:26} {expected:12} {got:12} {'ok' if got == expected else 'WRONG'}")
+
+    def check(self, what, is_right):
+        self.wrong += not is_right
+        print(f"  {what}: {'ok' if is_right else 'WRONG'}")
+
+    def host(self, application):
+        return self.nodes.hosts[next(row[0] for row in APPLICATIONS if row[1] == application)]
+
+    def is_led_to(self, node, address):
+        return f"{address} " in self.nodes.run(node, "ip", "route", "show", f"{address}/32").stdout
+
+    def attach(self, node, name, environment, address):
+        self.nodes.hosts[node].attach(name, environment, address)
+
+    def wait_for(self, address, seconds=20):
+        self.nodes.wait_until(lambda: all(self.is_led_to(node, address) for node in HOSTS), seconds,
+                              f"not every host has a way to {address}")
+
+    def tries(self):
+        client = self.host("client")
+        print(f"\n  {'from':10} {'to':22} {'why':26} {'expected':12} {'got':12}")
+        self.row("client", "web 10.10.2.33:80", "same VNE, other host", "web", fetch(client, "client", "10.10.2.33"))
+        self.row("client", "cache 10.10.2.49:6379", "same VNE, other host", "PONG",
+                 client.run("client", "redis-cli", "-h", "10.10.2.49", "ping").stdout.strip())
+        self.row("client", "bank 10.10.3.49:80", "other VNE, other host", "EPERM", fetch(client, "client", "10.10.3.49"))
+        self.row("bank", "web 10.10.2.33:80", "other VNE, other host", "EPERM", fetch(self.host("bank"), "bank", "10.10.2.33"))
+        who = client.python("client", ASK_TCP, "10.10.2.33", "7000")
+        self.row("client", "web 10.10.2.33:7000", "the address that it sees", "10.10.2.17", who[0])
+        self.row("client", "nobody 10.10.2.99:80", "an address without a host", "no answer",
+                 fetch(client, "client", "10.10.2.99"))
+
+    def asking(self):
+        client = self.host("client")
+        child = client.start("client", sys.executable, "-u", "-c", PYTHON_PRELUDE + ASK_ALWAYS, MOVED,
+                             stdin=subprocess.PIPE)
+        child.stdout.readline()
+        return child
+
+    def told(self, child):
+        out, _ = child.communicate("stop\n", timeout=60)
+        return json.loads(out.strip().splitlines()[-1])
+
+    def carrier(self):
+        def sent():
+            return {tunnel["node"]: tunnel["sent"] for tunnel in self.nodes.status("one")["tunnels"]}
+        before = sent()
+        time.sleep(0.5)
+        return max((after - before[node], node) for node, after in sent().items())[1]
+
+    def fault(self, what, inject):
+        """A fault on the way that a connection takes now."""
+        asking = self.asking()
+        victim = self.carrier()
+        inject(victim)
+        time.sleep(3)
+        gap, broken, answers = self.told(asking)
+        self.check(f"{what.format(victim)}: {gap * 1000:.0f} ms without an answer, {broken} of 1 connections broken",
+                   broken == 0 and gap < 3)
+        return victim
+
+    def cut(self, victim):
+        run("ip", "-n", self.nodes.name, "link", "set", self.nodes.leg(victim), "down")
+
+    def move(self):
+        """An address goes to another host: a newer topology on each node, and the application is started there."""
+        begun = time.monotonic()
+        self.nodes.hosts["four"].agent("detach", "echo")
+        newer = TOPOLOGY.replace("10.10.2.64/28", "10.10.2.72/29").replace("10.10.2.16/28", "10.10.2.16/28, 10.10.2.64/29")
+        (self.nodes.directory / "acme.yaml").write_text(newer)
+        for child in [self.nodes.begin(node) for node in ENDPOINTS if node not in self.dead]:
+            child.wait()
+        self.attach("one", "echo", "shop", MOVED)
+        self.nodes.hosts["one"].serve("echo", TCP_WHO, "0.0.0.0", "80")
+        self.nodes.wait_until(lambda: self.nodes.hosts["two"].python("web", ASK_TCP, MOVED, "80") == ["10.10.2.33", MOVED],
+                              20, "the address is not there")
+        self.check(f"{MOVED} went from host four to host one by a newer topology, {time.monotonic() - begun:.1f} s in all",
+                   self.is_led_to("four", MOVED))
+
+    def run(self, begun):
+        for node in HOSTS:
+            self.nodes.keep(node)
+            policy = f"/var/lib/vne/networks/{self.nodes.network(node)}/policy.yaml"
+            self.nodes.hosts[node].agent("apply", policy)
+        for node, name, environment, address, what in APPLICATIONS:
+            self.attach(node, name, environment, address)
+            print(f"  {name:7} {environment:9} {address:11} on host {node:6} {what}")
+        nginx(self.host("web"), "web", "web")
+        nginx(self.host("bank"), "bank", "bank")
+        redis(self.host("cache"), "cache")
+        self.host("echo").serve("echo", ECHO)
+        self.host("web").serve("web", TCP_WHO, "0.0.0.0", "7000")
+        for _, _, _, address, _ in APPLICATIONS:
+            owner = next(row[0] for row in APPLICATIONS if row[3] == address)
+            others = [node for node in HOSTS if node != owner]
+            self.nodes.wait_until(lambda: all(self.is_led_to(node, address) for node in others), 30, f"no way to {address}")
+        self.nodes.wait_until(lambda: fetch(self.host("client"), "client", "10.10.2.33") == "web", 20, "no answer")
+        took = time.monotonic() - begun
+        self.check(f"from the topology to the first answer from host to host: {took:.1f} s", took < 60)
+        self.tries()
+        print("\nA connection from client to echo, and what happens on the way that it takes:\n")
+        self.dead = [self.fault("the manager {} was killed, all its processes at once", self.nodes.kill)]
+        self.dead.append(self.fault("the link of the manager {} was cut", self.cut))
+        self.tries()
+        print()
+        self.move()
+
+
+def main():
+    for program in (AGENT, MANAGER):
+        if not program.exists():
+            sys.exit(f"bin/{program.name} is missing: run make build first")
+    sweep()
+    before = kernel_objects()
+    print("Seven nodes with an address on an underlay each; one command a node: vne-manager join\n")
+    begun = time.monotonic()
+    with Nodes(TOPOLOGY, ENDPOINTS) as nodes:
+        demo = Demo(nodes)
+        demo.run(begun)
+        print("\n" + nodes.manager("one", "status").stdout)
+    deadline = time.monotonic() + 10
+    while kernel_objects() != before and time.monotonic() < deadline:
+        time.sleep(0.1)
+    if kernel_objects() != before:
+        sys.exit("demo-overlay: something was left behind")
+    if demo.wrong:
+        sys.exit(f"demo-overlay: {demo.wrong} tries did not go as expected")
+    print("Everything as expected, nothing left behind.")
+
+
+if __name__ == "__main__":
+    main()
