@@ -52,11 +52,12 @@ TEST_PACKAGES  := $(BUILD_PACKAGES) nginx-light redis-server redis-tools curl ne
 	systemd python3-jsonschema lintian man-db mandoc zsh fish bird2 wireguard-tools wireguard-go tcpdump
 KERNELS_PACKAGES := qemu-system-x86 mmdebstrap cpio kmod e2fsprogs
 DEMO_PACKAGES  := $(BUILD_PACKAGES) nginx-light redis-server redis-tools curl iproute2
+DEMO_OVERLAY_PACKAGES := $(DEMO_PACKAGES) nftables bird2 wireguard-tools wireguard-go procps
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help build bpf demo test test-unit test-kernel test-e2e test-kernels test-guest endurance bench fuzz check format docs install install-files \
-	uninstall deb clean packages-build packages-test packages-kernels packages-demo
+.PHONY: help build bpf demo demo-overlay test test-overlay test-unit test-kernel test-e2e test-kernels test-guest endurance bench fuzz check format docs install install-files install-agent install-manager \
+	uninstall deb clean packages-build packages-test packages-kernels packages-demo packages-demo-overlay
 
 help: ## what each target does
 	@awk -F':.*## ' '/^[a-z0-9-]+:.*## /{printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -69,6 +70,8 @@ packages-kernels:
 	@./packaging/install-packages $(KERNELS_PACKAGES)
 packages-demo:
 	@./packaging/install-packages $(DEMO_PACKAGES)
+packages-demo-overlay:
+	@./packaging/install-packages $(DEMO_OVERLAY_PACKAGES)
 
 bpf: packages-build $(BPF_OBJECT) $(BPF_TEST) $(BPF_EMPTY) ## compile the kernel half
 
@@ -103,6 +106,10 @@ demo: packages-demo build ## show the main job on real applications (root)
 	@./packaging/need-root demo
 	python3 Tests/EndToEnd/demo.py
 
+demo-overlay: packages-demo-overlay build ## show a network across hosts: seven nodes on this machine (root)
+	@./packaging/need-root demo-overlay
+	python3 Tests/EndToEnd/demo_overlay.py
+
 test: packages-test test-unit test-kernel test-e2e ## all tests (root)
 
 test-unit: packages-test bpf ## tests that need no privilege
@@ -116,6 +123,10 @@ test-e2e: packages-test deb ## tests on real applications, hosts and attacks (ro
 	@./packaging/need-root test-e2e
 	$(SWIFT) build --product vne-agent
 	python3 -m unittest discover -v -s Tests/EndToEnd -t Tests/EndToEnd -p 'test_*.py' $(if $(FILTER),-k $(FILTER))
+
+test-overlay: packages-test build ## the part of test-e2e that is about networks across hosts (root)
+	@./packaging/need-root test-overlay
+	cd Tests/EndToEnd && python3 -m unittest -v test_overlay test_network
 
 endurance: packages-test deb ## kill the daemon KILLS times and upgrade the package UPGRADES times under load (root)
 	@./packaging/need-root endurance
@@ -155,9 +166,11 @@ docs: build ## check that the docs' links and commands exist
 
 install: build install-files ## install below DESTDIR and PREFIX
 
-# What is installed, by hand and by the package.
+# What is installed, by hand and by the packages: the isolator, and the network between hosts.
 SHARE     = $(DESTDIR)$(PREFIX)/share
-install-files:
+install-files: install-agent install-manager
+
+install-agent:
 	install -D -m 755 bin/vne-agent $(DESTDIR)$(PREFIX)/bin/vne-agent
 	install -D -m 644 docs/example-policy.yaml $(SHARE)/doc/vne/examples/example-policy.yaml
 	install -m 644 -t $(SHARE)/doc/vne README.md CHANGELOG.md docs/*.md
@@ -169,26 +182,50 @@ install-files:
 	sed -i 's|/usr/bin/|$(PREFIX)/bin/|' $(DESTDIR)$(SYSTEMD_UNITS)/vne-agent.service $(SHARE)/vne/join.conf \
 		$(SHARE)/vne/metrics.conf
 	sed -i 's|/usr/share/|$(PREFIX)/share/|' $(DESTDIR)$(SYSTEMD_UNITS)/vne-agent.service $(DESTDIR)$(SYSCONFDIR)/vne/README
-	SOURCE_DATE_EPOCH=$(SOURCE_DATE_EPOCH) packaging/man/make bin/vne-agent $(SHARE)/man
+	SOURCE_DATE_EPOCH=$(SOURCE_DATE_EPOCH) packaging/man/make bin/vne-agent $(SHARE)/man \
+		docs/POLICY.md vne-policy 'the policy file of vne-agent'
+	$(call install-completions,vne-agent)
+
+install-manager:
+	install -D -m 755 bin/vne-manager $(DESTDIR)$(PREFIX)/bin/vne-manager
+	install -d $(SHARE)/doc/vne-manager
+	install -m 644 -t $(SHARE)/doc/vne-manager CHANGELOG.md docs/OVERLAY.md
+	install -D -m 644 packaging/systemd/vne-network@.service $(DESTDIR)$(SYSTEMD_UNITS)/vne-network@.service
+	sed -i -e 's|/usr/bin/|$(PREFIX)/bin/|' -e 's|/usr/share/|$(PREFIX)/share/|' \
+		$(DESTDIR)$(SYSTEMD_UNITS)/vne-network@.service
+	SOURCE_DATE_EPOCH=$(SOURCE_DATE_EPOCH) packaging/man/make bin/vne-manager $(SHARE)/man \
+		docs/OVERLAY.md vne-topology 'the topology file of vne-manager'
+	$(call install-completions,vne-manager)
+
+define install-completions
 	install -d $(SHARE)/bash-completion/completions $(SHARE)/$(ZSH_FUNCTIONS) $(SHARE)/fish/vendor_completions.d
-	bin/vne-agent --generate-completion-script bash > $(SHARE)/bash-completion/completions/vne-agent
-	sed -i '1{/^#!/d}' $(SHARE)/bash-completion/completions/vne-agent
-	bin/vne-agent --generate-completion-script zsh > $(SHARE)/$(ZSH_FUNCTIONS)/_vne-agent
-	bin/vne-agent --generate-completion-script fish > $(SHARE)/fish/vendor_completions.d/vne-agent.fish
+	bin/$(1) --generate-completion-script bash > $(SHARE)/bash-completion/completions/$(1)
+	sed -i '1{/^#!/d}' $(SHARE)/bash-completion/completions/$(1)
+	bin/$(1) --generate-completion-script zsh > $(SHARE)/$(ZSH_FUNCTIONS)/_$(1)
+	bin/$(1) --generate-completion-script fish > $(SHARE)/fish/vendor_completions.d/$(1).fish
+endef
 
 uninstall: ## remove what install put there
-	rm -rf $(DESTDIR)$(PREFIX)/bin/vne-agent $(SHARE)/doc/vne $(SHARE)/vne $(DESTDIR)$(SYSTEMD_UNITS)/vne-agent.service \
-		$(SHARE)/man/man1/vne-agent.1.gz $(SHARE)/man/man1/vne-agent-*.1.gz $(SHARE)/man/man5/vne-policy.5.gz \
-		$(SHARE)/bash-completion/completions/vne-agent $(SHARE)/$(ZSH_FUNCTIONS)/_vne-agent \
-		$(SHARE)/fish/vendor_completions.d/vne-agent.fish $(DESTDIR)$(SYSCONFDIR)/vne/README
+	rm -rf $(SHARE)/doc/vne $(SHARE)/doc/vne-manager $(SHARE)/vne $(DESTDIR)$(SYSTEMD_UNITS)/vne-agent.service \
+		$(DESTDIR)$(SYSTEMD_UNITS)/vne-network@.service $(SHARE)/man/man5/vne-policy.5.gz \
+		$(SHARE)/man/man5/vne-topology.5.gz $(DESTDIR)$(SYSCONFDIR)/vne/README
+	for program in vne-agent vne-manager; do \
+		rm -f $(DESTDIR)$(PREFIX)/bin/$$program $(SHARE)/man/man1/$$program.1.gz $(SHARE)/man/man1/$$program-*.1.gz \
+			$(SHARE)/bash-completion/completions/$$program $(SHARE)/$(ZSH_FUNCTIONS)/_$$program \
+			$(SHARE)/fish/vendor_completions.d/$$program.fish; \
+	done
 	rmdir --ignore-fail-on-non-empty $(DESTDIR)$(SYSCONFDIR)/vne
 
-deb: build ## make a Debian package in bin/
-	rm -rf $(DEB_OUTPUT)/deb $(DEB_OUTPUT)/vne_*.deb
-	umask 022 && $(MAKE) --no-print-directory install-files DESTDIR=$(DEB_OUTPUT)/deb PREFIX=/usr SYSCONFDIR=/etc \
-		SYSTEMD_UNITS=/lib/systemd/system ZSH_FUNCTIONS=zsh/vendor-completions
+# Where the packages have it.
+STAGED := PREFIX=/usr SYSCONFDIR=/etc SYSTEMD_UNITS=/lib/systemd/system ZSH_FUNCTIONS=zsh/vendor-completions
+deb: build ## make the Debian packages in bin/: vne, vne-manager
+	rm -rf $(DEB_OUTPUT)/deb $(DEB_OUTPUT)/deb-manager $(DEB_OUTPUT)/vne_*.deb $(DEB_OUTPUT)/vne-manager_*.deb
+	umask 022 && $(MAKE) --no-print-directory install-agent DESTDIR=$(DEB_OUTPUT)/deb $(STAGED)
+	umask 022 && $(MAKE) --no-print-directory install-manager DESTDIR=$(DEB_OUTPUT)/deb-manager $(STAGED)
 	SOURCE_DATE_EPOCH=$(SOURCE_DATE_EPOCH) DEB_MAINTAINER='$(DEB_MAINTAINER)' \
-		packaging/deb/build $(DEB_OUTPUT)/deb $(DEB_REVISION) $(DEB_OUTPUT)
+		packaging/deb/build vne vne-agent $(DEB_OUTPUT)/deb $(DEB_REVISION) $(DEB_OUTPUT)
+	SOURCE_DATE_EPOCH=$(SOURCE_DATE_EPOCH) DEB_MAINTAINER='$(DEB_MAINTAINER)' \
+		packaging/deb/build vne-manager vne-manager $(DEB_OUTPUT)/deb-manager $(DEB_REVISION) $(DEB_OUTPUT)
 
 clean: ## remove what was built
 	rm -rf .build bin $(BPF_OUTPUT)

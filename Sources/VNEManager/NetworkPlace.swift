@@ -20,9 +20,9 @@ public struct NetworkPlace: Hashable, Sendable {
     public var namespace: String { "\(Self.namespaces)/\(label)" }
 
     /// What the node keeps: the topology, the nodes' public keys, its own name and private key.
-    public var kept: String { "/var/lib/vne/networks/\(label)" }
+    public var kept: String { "/var/lib/vne-manager/\(label)" }
     /// What ends with the machine: process numbers, sockets, and what the engines were told last.
-    var running: String { "/run/vne/networks/\(label)" }
+    var running: String { "/run/vne-manager/\(label)" }
     /// Sockets of userspace tunnels, where the tunnels' programs find `/run/wireguard`.
     var tunnelSockets: String { "\(running)/wireguard" }
     /// On a host, what `vne-agent` has to know of the network: `vne-agent apply` takes it.
@@ -33,7 +33,7 @@ public struct NetworkPlace: Hashable, Sendable {
     /// The networks that an instance has on this node, by their names.
     public static func networks(of instance: String) -> [String] {
         let prefix = "\(instance)-"
-        return NodeFiles.names(in: "/var/lib/vne/networks").filter { $0.hasPrefix(prefix) }.map {
+        return NodeFiles.names(in: "/var/lib/vne-manager").filter { $0.hasPrefix(prefix) }.map {
             String($0.dropFirst(prefix.count))
         }.sorted()
     }

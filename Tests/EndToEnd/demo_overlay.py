@@ -135,7 +135,7 @@ class Demo:
     def run(self, begun):
         for node in HOSTS:
             self.nodes.keep(node)
-            policy = f"/var/lib/vne/networks/{self.nodes.network(node)}/policy.yaml"
+            policy = f"/var/lib/vne-manager/{self.nodes.network(node)}/policy.yaml"
             self.nodes.hosts[node].agent("apply", policy)
         for node, name, environment, address, what in APPLICATIONS:
             self.attach(node, name, environment, address)

@@ -62,7 +62,7 @@ class Nodes:
             for network in self.networks:
                 run("ip", "netns", "delete", self.network(node, network), check=False)
                 for place in ("/run", "/var/lib"):
-                    shutil.rmtree(f"{place}/vne/networks/{self.network(node, network)}", ignore_errors=True)
+                    shutil.rmtree(f"{place}/vne-manager/{self.network(node, network)}", ignore_errors=True)
             host.__exit__()
         for child in self.children:
             child.wait()
@@ -151,7 +151,7 @@ class Nodes:
 
     def place(self, node, name):
         """A file of what runs on a node."""
-        return Path(f"/run/vne/networks/{self.network(node)}") / name
+        return Path(f"/run/vne-manager/{self.network(node)}") / name
 
     def bird(self, node, *command):
         return run("birdc", "-s", self.place(node, "bird.ctl"), *command).stdout

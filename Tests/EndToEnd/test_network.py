@@ -87,7 +87,7 @@ class Applications(unittest.TestCase):
         for node in HOSTS:
             self.nodes.keep(node)
             host = self.nodes.hosts[node]
-            host.agent("apply", f"/var/lib/vne/networks/{self.nodes.network(node)}/policy.yaml")
+            host.agent("apply", f"/var/lib/vne-manager/{self.nodes.network(node)}/policy.yaml")
         self.web, self.bank = (self.nodes.hosts[node] for node in HOSTS)
         self.nodes.wait_until(lambda: len(self.ways("bank")) == len(self.ways("web")) == 2, 30 * SLOWNESS,
                               "the network does not come up")
@@ -267,7 +267,7 @@ class TwoNetworks(unittest.TestCase):
             apart = self.nodes.apart(node, "beta")
             self.hosts[node] = {"acme": joined, "beta": apart}
             for network, host in self.hosts[node].items():
-                host.agent("apply", f"/var/lib/vne/networks/{self.nodes.network(node, network)}/policy.yaml")
+                host.agent("apply", f"/var/lib/vne-manager/{self.nodes.network(node, network)}/policy.yaml")
 
     def is_led_to(self, network, node, address):
         return f"{address} " in self.nodes.run(node, "ip", "route", "show", f"{address}/32", network=network).stdout

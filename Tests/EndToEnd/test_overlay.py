@@ -184,7 +184,7 @@ class Network(unittest.TestCase):
         links = run("ip", "-n", host.name, "-br", "link").stdout
         self.assertNotIn("vne-network", links)
         self.assertNotIn("10.10.", run("ip", "-n", host.name, "route", "show", "table", "all").stdout)
-        self.assertFalse(Path(f"/var/lib/vne/networks/{self.nodes.network('web')}").exists())
+        self.assertFalse(Path(f"/var/lib/vne-manager/{self.nodes.network('web')}").exists())
         gone = self.nodes.manager("web", "status", check=False)
         self.assertEqual(gone.returncode, 4)
         self.assertIn("this node is in no network", gone.stderr)
@@ -203,7 +203,7 @@ class Network(unittest.TestCase):
         self.assertTrue(self.nodes.reaches("web", ADDRESSES["bank"]))
 
     def test_a_private_key_is_root_s_and_nobody_else_sees_it(self):
-        kept = Path(f"/var/lib/vne/networks/{self.nodes.network('web')}")
+        kept = Path(f"/var/lib/vne-manager/{self.nodes.network('web')}")
         key = (kept / "private.key").read_text().strip()
         self.assertEqual(len(key), 44)
         for place in [kept, *kept.iterdir()]:
