@@ -11,18 +11,24 @@ struct VNEManagerCommand: ParsableCommand {
         abstract: "The network that carries applications' addresses between hosts.",
         discussion: """
             In this version: topology files are checked, shown, and compiled into what WireGuard, BIRD, ip and vne-agent
-            read. Nothing is run from it. Example:
+            read; nodes are certified by the network's authority; and topologies are sealed. Nothing is run from it. Example:
               vne-manager topology check network.yaml
+              vne-manager keyset init --network acme --output keyset.sealed
+              vne-manager keyset export keyset.sealed network.yaml --output keys.yaml
               vne-manager topology compile network.yaml --keys keys.yaml --node london
+              vne-manager seal network.yaml --keyset keyset.sealed --output acme.sealed
 
             Exit statuses:
               0    done
               1    failed
               2    the command line makes no sense
               3    a file has errors
-              4    no such file or node
+              4    no such file, node or credential
             """,
-        version: "vne-manager 0.1.0", subcommands: [TopologyCommand.self])
+        version: "vne-manager 0.1.0",
+        subcommands: [
+            TopologyCommand.self, KeysetCommand.self, CredentialCommand.self, SealCommand.self, OpenCommand.self,
+        ])
 
     static func main() {
         do {

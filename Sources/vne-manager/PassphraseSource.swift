@@ -1,0 +1,104 @@
+import Glibc
+import OverlayKeys
+import Synchronization
+
+/// Where a passphrase comes from: a terminal, a file, or the standard input. Never an argument, which everybody can read.
+struct PassphraseSource {
+    /// nil for the terminal, `-` for the standard input.
+    let file: String?
+    /// What the passphrase opens, for the prompt.
+    let subject: String
+
+    /// The passphrase of something that is sealed.
+    func known() throws -> Passphrase { try passphrase(prompt: "Passphrase of \(subject): ") }
+
+    /// A passphrase to seal something with: good enough, and typed twice.
+    func chosen() throws -> Passphrase {
+        let chosen = try passphrase(prompt: "New passphrase of \(subject): ")
+        try Failure.explaining(subject) { () throws(KeysError) in try chosen.requireQuality() }
+        guard try file != nil || passphrase(prompt: "Again: ") == chosen else {
+            throw Failure.failed("the two passphrases differ")
+        }
+        return chosen
+    }
+
+    private func passphrase(prompt: String) throws -> Passphrase {
+        let bytes = try file.map { try Self.line(of: $0) } ?? Terminal().ask(prompt)
+        return try Failure.explaining(subject) { () throws(KeysError) in try Passphrase(bytes) }
+    }
+
+    /// The one line of a file.
+    private static func line(of file: String) throws -> [UInt8] {
+        let source =
+            file == "-"
+            ? OpenFile(path: "the standard input", descriptor: STDIN_FILENO) : try OpenFile(path: file)
+        var status = stat()
+        guard unsafe fstat(source.descriptor, &status) == 0,
+            status.st_mode & S_IFMT != S_IFREG || status.st_mode & 0o077 == 0
+        else { throw Failure.failed("\(source.path) has a passphrase and others may read it: chmod 600 \(file)") }
+        var line = try source.read(atMost: Passphrase.maximumBytes + 2)
+        if line.last == UInt8(ascii: "\n") { line.removeLast() }
+        if line.last == UInt8(ascii: "\r") { line.removeLast() }
+        return line
+    }
+}
+
+/// The terminal that the process belongs to, whatever its standard input is.
+struct Terminal {
+    private static let path = "/dev/tty"
+    private static let interrupting = [SIGHUP, SIGINT, SIGQUIT, SIGTERM]
+    /// The signal that came while somebody was asked.
+    private static let received = Atomic<Int32>(0)
+
+    /// Asks for a line that is not shown. A signal that would end the process does so once the terminal shows again what
+    /// is typed.
+    func ask(_ prompt: String) throws -> [UInt8] {
+        let descriptor = unsafe open(Self.path, O_RDWR | O_CLOEXEC | O_NOCTTY)
+        var settings = termios()
+        guard descriptor >= 0, unsafe tcgetattr(descriptor, &settings) == 0 else {
+            throw Failure.failed("there is no terminal to ask for a passphrase: name a file, --passphrase-file")
+        }
+        defer { close(descriptor) }
+        var silent = settings
+        silent.c_lflag &= ~tcflag_t(ECHO)
+        Self.received.store(0, ordering: .relaxed)
+        let before = Self.interrupting.map { Self.handle($0) }
+        unsafe _ = tcsetattr(descriptor, TCSAFLUSH, &silent)
+        Self.write(prompt, to: descriptor)
+        let line = Self.line(of: descriptor)
+        unsafe _ = tcsetattr(descriptor, TCSAFLUSH, &settings)
+        Self.write("\n", to: descriptor)
+        for (signal, var action) in zip(Self.interrupting, before) { unsafe sigaction(signal, &action, nil) }
+        let signal = Self.received.load(ordering: .relaxed)
+        if signal != 0 { raise(signal) }
+        guard let line else { throw Failure.failed("no passphrase was given") }
+        return line
+    }
+
+    /// Lets a signal interrupt reading, and returns what it did before.
+    private static func handle(_ signal: Int32) -> sigaction {
+        var action = sigaction()
+        var before = sigaction()
+        unsafe action.__sigaction_handler.sa_handler = { Terminal.received.store($0, ordering: .relaxed) }
+        unsafe sigaction(signal, &action, &before)
+        return before
+    }
+
+    /// Without its line feed; nil if the terminal ended or a signal came.
+    private static func line(of descriptor: Int32) -> [UInt8]? {
+        var line: [UInt8] = []
+        while line.count <= Passphrase.maximumBytes {
+            var byte: UInt8 = 0
+            let count = unsafe read(descriptor, &byte, 1)
+            guard count == 1, received.load(ordering: .relaxed) == 0 else { return nil }
+            if byte == UInt8(ascii: "\n") { return line }
+            line.append(byte)
+        }
+        return line
+    }
+
+    private static func write(_ text: String, to descriptor: Int32) {
+        var text = text
+        text.withUTF8 { bytes in _ = unsafe Glibc.write(descriptor, bytes.baseAddress, bytes.count) }
+    }
+}
