@@ -49,7 +49,7 @@ FUZZ_BUILD  := .build/fuzz
 BUILD_PACKAGES := libbpf-dev libelf-dev zlib1g-dev libyaml-dev linux-libc-dev bpftool pkg-config python3
 TEST_PACKAGES  := $(BUILD_PACKAGES) nginx-light redis-server redis-tools curl netcat-openbsd strace iproute2 clang-format-14 \
 	libpython3.11-testsuite bind9-dnsutils dnsmasq-base iputils-ping openssh-server openssh-client caddy nftables \
-	systemd python3-jsonschema lintian man-db mandoc zsh fish bird2 wireguard-tools wireguard-go tcpdump
+	systemd python3-jsonschema lintian man-db mandoc zsh fish bird2 wireguard-tools wireguard-go tcpdump openssl
 KERNELS_PACKAGES := qemu-system-x86 mmdebstrap cpio kmod e2fsprogs
 DEMO_PACKAGES  := $(BUILD_PACKAGES) nginx-light redis-server redis-tools curl iproute2
 
