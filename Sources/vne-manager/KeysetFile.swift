@@ -20,7 +20,8 @@ struct KeysetFile {
         }
         let passphrase = try source.known()
         keyset = try Failure.explaining(path) { () throws(KeysError) in try Keyset(sealed, passphrase) }
-        self.path = path
+        // A link stays one, and leads to what was changed.
+        self.path = changing ? URL(filePath: path).resolvingSymlinksInPath().path : path
         self.passphrase = passphrase
     }
 

@@ -23,12 +23,18 @@ struct PassphraseSource {
     }
 
     private func passphrase(prompt: String) throws -> Passphrase {
+        // What crashes from here on leaves no copy of its memory.
+        var none = rlimit(rlim_cur: 0, rlim_max: 0)
+        unsafe setrlimit(__rlimit_resource_t(RLIMIT_CORE.rawValue), &none)
         let bytes = try file.map { try Self.line(of: $0) } ?? Terminal().ask(prompt)
         return try Failure.explaining(subject) { () throws(KeysError) in try Passphrase(bytes) }
     }
 
     /// The one line of a file.
     private static func line(of file: String) throws -> [UInt8] {
+        guard file != "-" || isatty(STDIN_FILENO) == 0 else {
+            throw Failure.failed("the standard input is a terminal, which would show it: leave --passphrase-file out")
+        }
         let source =
             file == "-"
             ? OpenFile(path: "the standard input", descriptor: STDIN_FILENO) : try OpenFile(path: file)
@@ -46,12 +52,12 @@ struct PassphraseSource {
 /// The terminal that the process belongs to, whatever its standard input is.
 struct Terminal {
     private static let path = "/dev/tty"
-    private static let interrupting = [SIGHUP, SIGINT, SIGQUIT, SIGTERM]
+    private static let interrupting = [SIGHUP, SIGINT, SIGQUIT, SIGTERM, SIGTSTP]
     /// The signal that came while somebody was asked.
     private static let received = Atomic<Int32>(0)
 
-    /// Asks for a line that is not shown. A signal that would end the process does so once the terminal shows again what
-    /// is typed.
+    /// Asks for a line that is not shown. A signal that would end or stop the process does so once the terminal shows
+    /// again what is typed.
     func ask(_ prompt: String) throws -> [UInt8] {
         let descriptor = unsafe open(Self.path, O_RDWR | O_CLOEXEC | O_NOCTTY)
         var settings = termios()

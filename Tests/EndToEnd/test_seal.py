@@ -182,6 +182,15 @@ class Keysets(Workplace):
             self.on_keyset("show")
         self.on_keyset("revoke", "--serial", "1", status=4)
 
+    def test_a_link_to_a_keyset_stays_one(self):
+        self.init()
+        real, self.keyset = self.keyset, self.directory / "link"
+        self.keyset.symlink_to(real.name)
+        self.certify("web")
+        self.assertTrue(self.keyset.is_symlink())
+        self.assertEqual(self.mode(real), oct(0o600))
+        self.on_keyset("credential", "--node", "web")
+
     def test_each_kind_of_failure_has_a_status_and_a_sentence(self):
         self.init()
         wrong = self.file("wrong.pass", "five words chosen at Random\n")
@@ -335,6 +344,8 @@ class SealedTopologies(Workplace):
         typing.read_until("New passphrase of")
         seen = b"".join(Path(f"/proc/{typing.pid}/{name}").read_bytes() for name in ("cmdline", "environ"))
         self.assertIn(b"--keyset", seen)
+        # Nor in what a crash would leave.
+        self.assertRegex(Path(f"/proc/{typing.pid}/limits").read_text(), r"Max core file size +0 +0 ")
         self.assertNotIn(OWNER.encode(), seen)
         secret = plain(self.keyset, OWNER).decode().split("\n\n")[1].split("\n")[0]
         self.assertEqual(len(base64.b64decode(secret)), 32)
