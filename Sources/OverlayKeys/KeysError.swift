@@ -61,7 +61,8 @@ extension KeysError: CustomStringConvertible {
         case .truncated(let kind): "the file is not whole: its last line, “\(kind.end)”, is missing"
         case .damaged(let line, let expected): "damaged at line \(line): expected \(expected)"
         case .format(let found):
-            "format \(found) is not known; this version of vne-manager reads format \(Armour.format)"
+            "format \(found) is \((Int(found) ?? .max) < Armour.format ? "older" : "newer") than format \(Armour.format), "
+                + "the one that this version of vne-manager reads"
         case .tooLong(let limit): "longer than \(limit >> 20) MiB"
         case .changed: "changed since it was signed: the signature is not of these bytes by the authority that it names"
         case .cost(let found):

@@ -53,8 +53,16 @@ struct PassphraseSource {
 struct Terminal {
     private static let path = "/dev/tty"
     private static let interrupting = [SIGHUP, SIGINT, SIGQUIT, SIGTERM, SIGTSTP]
-    /// The signal that came while somebody was asked.
-    private static let received = Atomic<Int32>(0)
+    /// Where a signal that comes meanwhile is written to.
+    private static let alarm = Atomic<Int32>(-1)
+
+    /// What somebody did who was asked.
+    private enum Answer {
+        case line([UInt8])
+        case signal(Int32)
+        /// The terminal went away, or its end of file was typed.
+        case none
+    }
 
     /// Asks for a line that is not shown. A signal that would end or stop the process does so once the terminal shows
     /// again what is typed.
@@ -65,42 +73,51 @@ struct Terminal {
             throw Failure.failed("there is no terminal to ask for a passphrase: name a file, --passphrase-file")
         }
         defer { close(descriptor) }
+        var ends: [Int32] = [-1, -1]
+        guard unsafe pipe(&ends) == 0 else { throw Failure.failed("cannot make a pipe: \(SystemError.text)") }
+        defer { for end in ends { close(end) } }
+        Self.alarm.store(ends[1], ordering: .relaxed)
+        let before = Self.interrupting.map { Self.handle($0) }
         var silent = settings
         silent.c_lflag &= ~tcflag_t(ECHO)
-        Self.received.store(0, ordering: .relaxed)
-        let before = Self.interrupting.map { Self.handle($0) }
         unsafe _ = tcsetattr(descriptor, TCSAFLUSH, &silent)
         Self.write(prompt, to: descriptor)
-        let line = Self.line(of: descriptor)
+        let answer = Self.answer(from: descriptor, alarm: ends[0])
         unsafe _ = tcsetattr(descriptor, TCSAFLUSH, &settings)
         Self.write("\n", to: descriptor)
         for (signal, var action) in zip(Self.interrupting, before) { unsafe sigaction(signal, &action, nil) }
-        let signal = Self.received.load(ordering: .relaxed)
-        if signal != 0 { raise(signal) }
-        guard let line else { throw Failure.failed("no passphrase was given") }
-        return line
+        if case .line(let line) = answer { return line }
+        if case .signal(let signal) = answer { raise(signal) }
+        throw Failure.failed("no passphrase was given")
     }
 
-    /// Lets a signal interrupt reading, and returns what it did before.
+    /// Lets a signal wake who waits, and returns what it did before.
     private static func handle(_ signal: Int32) -> sigaction {
         var action = sigaction()
         var before = sigaction()
-        unsafe action.__sigaction_handler.sa_handler = { Terminal.received.store($0, ordering: .relaxed) }
+        unsafe action.__sigaction_handler.sa_handler = { signal in
+            var byte = UInt8(truncatingIfNeeded: signal)
+            unsafe _ = Glibc.write(Terminal.alarm.load(ordering: .relaxed), &byte, 1)
+        }
         unsafe sigaction(signal, &action, &before)
         return before
     }
 
-    /// Without its line feed; nil if the terminal ended or a signal came.
-    private static func line(of descriptor: Int32) -> [UInt8]? {
+    private static func answer(from terminal: Int32, alarm: Int32) -> Answer {
         var line: [UInt8] = []
         while line.count <= Passphrase.maximumBytes {
+            var waiting = [terminal, alarm].map { pollfd(fd: $0, events: Int16(POLLIN), revents: 0) }
+            guard unsafe poll(&waiting, 2, -1) > 0 else { continue }
             var byte: UInt8 = 0
-            let count = unsafe read(descriptor, &byte, 1)
-            guard count == 1, received.load(ordering: .relaxed) == 0 else { return nil }
-            if byte == UInt8(ascii: "\n") { return line }
+            if waiting[1].revents != 0 {
+                return unsafe read(alarm, &byte, 1) == 1 ? .signal(Int32(byte)) : .none
+            }
+            guard unsafe read(terminal, &byte, 1) == 1 else { return .none }
+            // Without its line feed.
+            if byte == UInt8(ascii: "\n") { return .line(line) }
             line.append(byte)
         }
-        return line
+        return .line(line)
     }
 
     private static func write(_ text: String, to descriptor: Int32) {

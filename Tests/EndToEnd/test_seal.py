@@ -191,6 +191,22 @@ class Keysets(Workplace):
         self.assertEqual(self.mode(real), oct(0o600))
         self.on_keyset("credential", "--node", "web")
 
+    def test_a_command_that_is_killed_leaves_the_keyset_from_before_or_the_new_one(self):
+        self.init()
+        key = run("wg", "pubkey", input=run("wg", "genkey").stdout).stdout.strip()
+        for call, revisions in (("write", (1,)), ("fsync", (1,)), ("rename", (1, 2)), ("unlink", (2, 3))):
+            with self.subTest(call):
+                killed = run("strace", "-f", "-qq", "-o", "/dev/null", "-e", f"trace={call}", "-e",
+                             f"inject={call}:signal=KILL:when=1", MANAGER, "keyset", "certify", self.keyset,
+                             self.topology, "--node", "web", "--public-key", key, "--passphrase-file", self.owner,
+                             check=False)
+                self.assertEqual(killed.returncode, -signal.SIGKILL, killed.stderr)
+                shown = json.loads(self.on_keyset("show", "--json").stdout)
+                self.assertIn(shown["revision"], revisions)
+                self.assertEqual(len(shown["credentials"]), shown["revision"] - 1)
+        for path in self.directory.glob("keyset.sealed*"):
+            self.assertEqual(self.mode(path), oct(0o600))
+
     def test_each_kind_of_failure_has_a_status_and_a_sentence(self):
         self.init()
         wrong = self.file("wrong.pass", "five words chosen at Random\n")
@@ -251,7 +267,7 @@ class SealedTopologies(Workplace):
                 (1, "revision 1 is not newer than 1", self.sealed, "--newer-than", "1"),
                 (3, "expected a sealed topology, which", foreign), (3, "changed since it was signed", changed),
                 (3, "changed since it was signed", renamed), (3, "the file is not whole", cut),
-                (3, "format 2 is not known", later), (3, "changed since it was signed", costly)):
+                (3, "format 2 is newer than format 1", later), (3, "changed since it was signed", costly)):
             with self.subTest(said):
                 ended = self.open(file, *arguments, status=status)
                 self.assertIn(said, ended.stdout + ended.stderr)
