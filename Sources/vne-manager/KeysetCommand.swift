@@ -61,8 +61,9 @@ struct CertifyCommand: ParsableCommand {
         commandName: "certify", abstract: "Certify the public key of a node, or renew its credential.",
         discussion: """
             The private key stays where it was made. A new credential of a node supersedes the one before. Example:
-              wg genkey | tee private.key | wg pubkey      (on the node)
-              vne-manager keyset certify keyset.sealed network.yaml --node london --public-key …
+              (umask 077; wg genkey > private.key); wg pubkey < private.key
+              vne-manager keyset certify keyset.sealed network.yaml --node web \\
+                --public-key …
             """)
 
     @OptionGroup var keyset: KeysetArgument

@@ -12,7 +12,8 @@ struct SealCommand: ParsableCommand {
             The keyset counts what was sealed: each sealed topology has the next revision. The new passphrase opens this
             file only, and is not the keyset's. Passphrases are asked for on the terminal. Examples:
               vne-manager seal network.yaml --keyset keyset.sealed --output acme.sealed
-              vne-manager seal network.yaml --keyset keyset.sealed --keyset-passphrase-file owner.pass \\
+              vne-manager seal network.yaml --keyset keyset.sealed \\
+                --keyset-passphrase-file owner.pass \\
                 --passphrase-file managers.pass --output acme.sealed
             """)
 
@@ -68,7 +69,8 @@ struct OpenCommand: ParsableCommand {
         discussion: """
             Whose signature it has, and whether it is new enough, is known before the passphrase is asked for. Examples:
               vne-manager open acme.sealed
-              vne-manager open acme.sealed --authority SHA256:… --newer-than 6 --output network.yaml
+              vne-manager open acme.sealed --authority SHA256:… --newer-than 6 \\
+                --output network.yaml
             """)
 
     @Argument(help: "The sealed topology.", completion: .file())
