@@ -21,6 +21,7 @@ let package = Package(
         .package(url: "https://github.com/apple/swift-argument-parser", from: "1.8.0"),
         // What the manager runs are programs; without Foundation.
         .package(url: "https://github.com/swiftlang/swift-subprocess", from: "1.0.2", traits: []),
+        .package(url: "https://github.com/apple/swift-crypto", from: "4.5.2"),
     ],
     targets: [
         // The kernel half, compiled by `make bpf`, carried as bytes, with the header that both halves share.
@@ -53,10 +54,17 @@ let package = Package(
                 "OverlayModel", "PolicyModel", "VNEHost", .product(name: "Subprocess", package: "swift-subprocess"),
             ],
             swiftSettings: strict),
+        .target(
+            name: "OverlayKeys",
+            dependencies: [
+                "OverlayModel", "PolicyModel", .product(name: "Crypto", package: "swift-crypto"),
+                .product(name: "CryptoExtras", package: "swift-crypto"),
+            ],
+            swiftSettings: strict),
         .executableTarget(
             name: "vne-manager",
             dependencies: [
-                "VNEManager", "OverlayModel", "PolicyModel",
+                "VNEManager", "OverlayKeys", "OverlayModel", "PolicyModel",
                 .product(name: "ArgumentParser", package: "swift-argument-parser"),
             ],
             swiftSettings: strict),
@@ -80,6 +88,9 @@ let package = Package(
         .testTarget(
             name: "OverlayModelTests", dependencies: ["OverlayModel", "PolicyModel"], exclude: ["Golden"],
             swiftSettings: strict),
+        .testTarget(
+            name: "OverlayKeysTests", dependencies: ["OverlayKeys", "OverlayModel", "PolicyModel"],
+            exclude: ["Golden"], swiftSettings: strict),
         .testTarget(name: "VNEHostTests", dependencies: ["VNEHost", "PolicyModel"], swiftSettings: strict),
         .testTarget(name: "VNEAgentTests", dependencies: ["VNEAgent", "PolicyModel"], swiftSettings: strict),
     ]
@@ -88,7 +99,8 @@ let package = Package(
 // The fuzz tests are tests on the corpus that is kept. Where `make fuzz` builds the package, and says where libFuzzer's
 // library is, they are an executable instead, and everything in Swift counts for it what was reached.
 let fuzzed: [Target.Dependency] = [
-    "PolicyModel", "OverlayModel", "VNEAgent", "VNEBPF", "VNEHost", "VNEPrograms", "CLinux", "TestSupport",
+    "PolicyModel", "OverlayModel", "OverlayKeys", "VNEAgent", "VNEBPF", "VNEHost", "VNEPrograms", "CLinux",
+    "TestSupport",
 ]
 if let libFuzzer = Context.environment["VNE_LIBFUZZER"] {
     for target in package.targets where target.swiftSettings != nil {

@@ -46,7 +46,8 @@ extension NodeCompiler {
     /// What the isolator of this host has to know of the network, as a policy: who may talk to whom is added to it.
     private var isolatorFile: NodeConfiguration.File {
         var lines = ["addressSpace: [\(topology.addressSpace.map(text).joined(separator: ", "))]"]
-        let carriers = isApart ? devices.filter { $0.tunnels.contains(where: \.carriesData) }.map(\.name) : [Self.carrier]
+        let carriers =
+            isApart ? devices.filter { $0.tunnels.contains(where: \.carriesData) }.map(\.name) : [Self.carrier]
         lines.append("addressSpaceInterfaces: [\(carriers.joined(separator: ", "))]")
         lines.append(topology.environments.isEmpty ? "environments: {}" : "environments:")
         for environment in topology.environments {

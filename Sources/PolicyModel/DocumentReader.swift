@@ -117,12 +117,8 @@ extension DocumentReader {
     /// A name of an environment or an application.
     package mutating func name(_ node: YAMLNode) -> String? {
         guard let text = text(node, expected: "a name") else { return nil }
-        let isName =
-            text.utf8.count <= 63 && text.first != "-" && text.first != "."
-            && text.utf8.allSatisfy { Self.isLetterOrDigit($0) || $0 == 45 || $0 == 95 || $0 == 46 }
-        guard isName else {
-            expected(
-                "a name: letters, digits, “-”, “_” and “.”, at most 63 bytes, not beginning with “-” or “.”", at: node)
+        guard text.isName else {
+            expected("a name: \(String.nameRule)", at: node)
             return nil
         }
         return text
@@ -211,6 +207,17 @@ extension DocumentReader {
         guard fields.values[key] == nil, !fields.misspelt.contains(key) else { return }
         report(mark ?? fields.mark, "\(what) has no \(key.quoted)")
     }
+}
+
+extension String {
+    /// Whether it may name an environment, an application, a network or a node.
+    package var isName: Bool {
+        (1...63).contains(utf8.count) && first != "-" && first != "."
+            && utf8.allSatisfy { PolicyReader.isLetterOrDigit($0) || $0 == 45 || $0 == 95 || $0 == 46 }
+    }
+
+    /// What ``isName`` takes.
+    package static let nameRule = "letters, digits, “-”, “_” and “.”, at most 63 bytes, not beginning with “-” or “.”"
 }
 
 /// A mapping with known keys.

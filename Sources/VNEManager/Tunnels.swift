@@ -69,7 +69,7 @@ struct Tunnels {
         let socket = "\(place.tunnelSockets)/\(device.name).sock"
         if EngineProcess(recordedIn: pid, program: "wireguard-go") == nil {
             try NodeFiles.remove(socket)
-            let start = "echo $$ > \"$1\" && exec wireguard-go -f \"$2\" >> \"$3\" 2>&1 < /dev/null"
+            let start = "echo $$ > \"$1\" && exec nice -n -10 wireguard-go -f \"$2\" >> \"$3\" 2>&1 < /dev/null"
             let shell = ["sh", "-c", start, "sh", pid, device.name, "\(place.running)/\(device.name).log"]
             try await Program(["setsid", "--fork"] + Self.withSockets(place, shell)).run()
         }

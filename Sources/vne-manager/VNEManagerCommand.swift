@@ -18,17 +18,23 @@ struct VNEManagerCommand: AsyncParsableCommand {
               vne-manager join network.yaml --keys keys.yaml --node london
               vne-manager status
 
+            The network's authority certifies the nodes' keys, and seals the topology for whoever is given it. Example:
+              vne-manager keyset init --network acme --output keyset.sealed
+              vne-manager keyset export keyset.sealed network.yaml --output keys.yaml
+              vne-manager seal network.yaml --keyset keyset.sealed --output acme.sealed
+
             Exit statuses:
               0    done
               1    failed
               2    the command line makes no sense
               3    a file has errors
-              4    no such file, node or network
+              4    no such file, node, network or credential
             """,
         version: "vne-manager 0.1.0",
         subcommands: [
-            TopologyCommand.self, KeyCommand.self, JoinCommand.self, StatusCommand.self, UpCommand.self,
-            DownCommand.self, DrainCommand.self, LeaveCommand.self, RunCommand.self, ExecCommand.self,
+            TopologyCommand.self, KeysetCommand.self, CredentialCommand.self, SealCommand.self, OpenCommand.self,
+            KeyCommand.self, JoinCommand.self, StatusCommand.self, UpCommand.self, DownCommand.self, DrainCommand.self,
+            LeaveCommand.self, RunCommand.self, ExecCommand.self,
         ])
 
     static func main() async {

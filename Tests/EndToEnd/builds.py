@@ -9,11 +9,11 @@ from world import PROJECT, run
 OBJECT = PROJECT / "bpf" / ".output" / "vne.bpf.o"
 
 
-def package():
+def package(name="vne"):
     """The package that `make deb` made."""
-    made = list((PROJECT / "bin").glob("vne_*.deb"))
+    made = list((PROJECT / "bin").glob(f"{name}_*.deb"))
     if len(made) != 1:
-        raise AssertionError(f"bin/ has {len(made)} packages: run make deb")
+        raise AssertionError(f"bin/ has {len(made)} packages {name}: run make deb")
     return made[0]
 
 

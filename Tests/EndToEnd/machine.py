@@ -24,6 +24,8 @@ cd "$1/root"
 mount -t proc proc proc
 mount --bind proc/sys proc/sys
 mount -o remount,bind,ro proc/sys
+# Those of the network are its own.
+mount --bind /proc/sys/net proc/sys/net
 mount -t sysfs -o ro sysfs sys
 mount -t bpf bpf sys/fs/bpf
 mount -t cgroup2 cgroup2 sys/fs/cgroup
@@ -34,7 +36,9 @@ for device in null zero full random urandom tty; do
 	touch dev/$device
 	mount --bind /dev/$device dev/$device
 done
-mkdir dev/shm dev/pts
+mkdir dev/shm dev/pts dev/net
+touch dev/net/tun
+mount --bind /dev/net/tun dev/net/tun
 ln -s pts/ptmx dev/ptmx
 ln -s /proc/self/fd dev/fd
 

@@ -12,6 +12,8 @@ enum FuzzTarget: String, CaseIterable, Sendable {
     case text
     /// A topology file: read, and compiled for its nodes.
     case topology
+    /// A sealed file or a credential: read, and opened if it is signed.
+    case sealed
 
     /// Does with the bytes what the program does with such bytes, and checks what holds for all of them.
     func run(_ bytes: [UInt8]) throws {
@@ -22,6 +24,7 @@ enum FuzzTarget: String, CaseIterable, Sendable {
         case .netlink: try NetlinkInput(bytes).check()
         case .text: try TextInput(bytes).check()
         case .topology: try TopologyInput(bytes).check()
+        case .sealed: try SealedInput(bytes).check()
         }
     }
 }
