@@ -83,7 +83,7 @@ extension NodeCompiler {
                 "neighbor \(remote) as \(system(of: peer));", "interface \"\(device)\";", "direct;", "strict bind on;",
                 "bfd on;", "hold time \(holdTime);",
                 // Without these a short outage costs a minute.
-                "error wait time 1, 2;", "connect retry time 1;", "connect delay time 1;", "allow bgp_local_pref off;",
+                "error wait time 1, 2;", "connect retry time 1;", "connect delay time 0;", "allow bgp_local_pref off;",
                 "ipv4 {",
             ] + indented(channel) + ["};"]
         return block("protocol bgp \(topology.neighbour(over: tunnel, at: node))", lines)

@@ -7,7 +7,9 @@ extension NodeCompiler {
     var settingsFile: NodeConfiguration.File {
         let settings = [
             "net.ipv4.ip_forward = 1", "net.ipv4.fib_multipath_hash_policy = 1", "net.ipv4.conf.all.rp_filter = 0",
-            "net.ipv4.conf.default.rp_filter = 0",
+            "net.ipv4.conf.default.rp_filter = 0", "net.ipv4.conf.all.send_redirects = 0",
+            "net.ipv4.conf.default.send_redirects = 0", "net.ipv4.conf.all.accept_redirects = 0",
+            "net.ipv4.conf.default.accept_redirects = 0",
         ]
         return NodeConfiguration.File(path: "sysctl.conf", text: settings.joined(separator: "\n") + "\n")
     }
@@ -21,6 +23,10 @@ extension NodeCompiler {
         let transit =
             node.role == .host
             ? "iifname != \"\(Self.carrier)\" oifname != \"\(Self.carrier)\" drop" : "iifname \"\(Self.carrier)\" drop"
+        // Those of a network that is kept apart are here.
+        let applications =
+            isApart && !node.applications.isEmpty
+            ? "ip daddr { \(node.applications.map(text).joined(separator: ", ")) } accept\n            " : ""
         let filter = """
             table inet vne_network
             delete table inet vne_network
@@ -41,6 +47,19 @@ extension NodeCompiler {
                     ip daddr @space drop
                     ip saddr \(links) drop
                     ip daddr \(links) drop
+                }
+
+                # Of what is for this node itself: the nodes' own talk, and word of packets that did not arrive.
+                chain input {
+                    type filter hook input priority filter
+                    iifname "lo" accept
+                    icmp type { destination-unreachable, time-exceeded, parameter-problem } accept
+                    iifname "\(Self.carrier)" drop
+                    icmp type { echo-request, echo-reply } accept
+                    ip saddr \(links) ip daddr \(links) tcp dport 179 accept
+                    ip saddr \(links) ip daddr \(links) tcp sport 179 accept
+                    ip saddr \(links) ip daddr \(links) udp dport 3784 accept
+                    \(applications)drop
                 }
 
                 chain forward {

@@ -36,6 +36,9 @@ public struct NodeConfiguration: Hashable, Sendable {
     /// In the order of their names.
     public var devices: [Device]
 
+    /// The text of a file; empty if this node has none of that path.
+    public func text(_ path: String) -> String { files.first { $0.path == path }?.text ?? "" }
+
     /// The configuration of a node.
     /// - Parameters:
     ///   - keys: the public key of each node that it has a tunnel to, by its name.

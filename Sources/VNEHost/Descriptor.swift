@@ -29,8 +29,8 @@ struct Descriptor: ~Copyable {
     }
 
     /// Opens a file for reading and writing, and makes it if it is not there. The C function is `open`.
-    static func create(_ path: String) throws(HostError) -> Descriptor {
-        let number = restarting { unsafe Glibc.open(path, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0o644) }
+    static func create(_ path: String, mode: mode_t = 0o644) throws(HostError) -> Descriptor {
+        let number = restarting { unsafe Glibc.open(path, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, mode) }
         guard number >= 0 else { throw .system("open", path) }
         return Descriptor(owning: number)
     }

@@ -10,8 +10,6 @@ public final class RunLock {
         case daemon
         /// It waits for a policy to be confirmed.
         case trial
-        /// It changes a network of this node.
-        case network
     }
 
     /// Where the files are.
@@ -21,34 +19,18 @@ public final class RunLock {
     /// Takes the lock; refuses if another process has it.
     public init(_ role: Role, instance: String) throws(HostError) {
         let path = Self.path(role, instance)
-        descriptor = try Self.file(path)
+        guard unsafe mkdir(Self.directory, 0o755) == 0 || errno == EEXIST else {
+            throw .system("make the directory", Self.directory)
+        }
+        // Whoever can open it can lock it.
+        descriptor = try Descriptor.create(path, mode: 0o600)
+        _ = fchmod(descriptor.number, 0o600)
         guard flock(descriptor.number, LOCK_EX | LOCK_NB) == 0 else {
             guard errno == EWOULDBLOCK else { throw .system("lock", path) }
             throw HostError(
                 .refused, "run a daemon for", instance,
                 hint: "There is one already: process \(Self.owner(path) ?? "unknown").")
         }
-        try sign(path)
-    }
-
-    /// Takes the lock once no other process has it.
-    public init(waitingFor role: Role, instance: String) throws(HostError) {
-        let path = Self.path(role, instance)
-        descriptor = try Self.file(path)
-        let number = descriptor.number
-        guard restarting({ flock(number, LOCK_EX) }) == 0 else { throw .system("lock", path) }
-        try sign(path)
-    }
-
-    private static func file(_ path: String) throws(HostError) -> Descriptor {
-        guard unsafe mkdir(directory, 0o755) == 0 || errno == EEXIST else {
-            throw .system("make the directory", directory)
-        }
-        return try Descriptor.create(path)
-    }
-
-    /// Leaves the number of this process, for whoever wants to know who has the lock.
-    private func sign(_ path: String) throws(HostError) {
         let text = Array("\(getpid())\n".utf8)
         let number = descriptor.number
         guard ftruncate(number, 0) == 0, unsafe write(number, text, text.count) == text.count else {

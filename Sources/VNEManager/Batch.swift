@@ -18,20 +18,22 @@ struct Batch {
     func apply(namespace: String?, told: String? = nil) async throws(ManagerError) {
         let own = namespace.map { ["-n", $0] } ?? []
         if let told, let old = try NodeFiles.text(told) {
-            for line in old.split(separator: "\n").map(String.init) where !lines.contains(line) {
-                // It may have gone with its device.
-                _ = try await Program(["ip"] + own + Self.undoing(line)).finish()
-            }
+            let gone = old.split(separator: "\n").map(String.init).filter { !lines.contains($0) }
+            try await Self(lines: gone).undo(namespace: namespace)
         }
         guard !lines.isEmpty else { return }
-        try await Program(["ip"] + own + ["-batch", "-"]).run(input: lines.joined(separator: "\n") + "\n")
+        // What is done in part is to be undone as well.
         if let told { try NodeFiles.write(lines.joined(separator: "\n") + "\n", to: told) }
+        try await Program(["ip"] + own + ["-batch", "-"]).run(input: lines.joined(separator: "\n") + "\n")
     }
 
-    /// The arguments that undo a line: an address or a route is deleted, and a setting of a link stays.
-    static func undoing(_ line: String) -> [String] {
-        let words = line.split(separator: " ").map(String.init)
-        guard words.count > 1, words[1] == "replace" else { return ["link", "show", "lo"] }
-        return [words[0], "delete"] + words.dropFirst(2)
+    /// Takes addresses and routes away that it put there; a setting of a link stays, and what went with its device is gone.
+    func undo(namespace: String?) async throws(ManagerError) {
+        for line in lines {
+            let words = line.split(separator: " ").map(String.init)
+            guard words.count > 1, words[1] == "replace" else { continue }
+            let own = namespace.map { ["-n", $0] } ?? []
+            _ = try await Program(["ip"] + own + [words[0], "delete"] + words.dropFirst(2)).finish()
+        }
     }
 }

@@ -2,27 +2,36 @@ internal import FoundationEssentials
 internal import Glibc
 
 /// A process of an engine, which goes on without the manager.
+///
+/// Its number alone says nothing once it has ended: it is known by what it was started with, too.
 struct EngineProcess: Hashable, Sendable {
     let id: pid_t
+    private let mark: String
+    private static let variable = "VNE_NETWORK"
 
-    /// The process whose number a file has, if it still runs that program.
-    init?(recordedIn path: String, program: String) {
+    /// The process whose number a file has, if it still runs that program for the network.
+    init?(recordedIn path: String, program: String, of place: NetworkPlace) {
         guard let text = try? NodeFiles.text(path), let id = pid_t(text.prefix { $0 != "\n" }), id > 0,
             let name = try? NodeFiles.text("/proc/\(id)/comm"), name == "\(program)\n"
         else { return nil }
         self.id = id
+        mark = "\(Self.variable)=\(place.label)"
         guard isAlive else { return nil }
     }
 
-    /// Whether it runs; one that ended and that nobody has asked about has no command line any more.
-    var isAlive: Bool { (try? NodeFiles.text("/proc/\(id)/cmdline"))?.isEmpty == false }
+    /// What starts a program as an engine of a network.
+    static func marked(_ place: NetworkPlace) -> [String] { ["env", "\(variable)=\(place.label)"] }
+
+    /// Whether it runs; one that ended and that nobody has asked about has no environment any more.
+    var isAlive: Bool {
+        guard let environment = try? NodeFiles.text("/proc/\(id)/environ") else { return false }
+        return environment.split(separator: "\0").contains { $0 == mark }
+    }
 
     /// Asks processes to end, and waits until they have; those that take longer than five seconds are killed.
-    static func end(_ processes: [EngineProcess]) async {
-        for process in processes { _ = kill(process.id, SIGTERM) }
-        for _ in 0..<500 where processes.contains(where: \.isAlive) {
-            try? await Task.sleep(for: .milliseconds(10))
-        }
+    static func end(_ processes: [EngineProcess]) async throws(ManagerError) {
+        for process in processes where process.isAlive { _ = kill(process.id, SIGTERM) }
+        for _ in 0..<500 where processes.contains(where: \.isAlive) { try await Program.pause() }
         for process in processes where process.isAlive { _ = kill(process.id, SIGKILL) }
     }
 }

@@ -2,7 +2,8 @@ public import OverlayModel
 internal import PolicyModel
 
 /// What a node keeps of a network, so that it comes up by itself after a reboot: `topology.yaml`, `keys.yaml` (public keys
-/// of the nodes), `node` (its own name), `private.key`, `apart` where its applications are in the network's own namespace, and `draining` while it is drained.
+/// of the nodes), `node` (its own name), `private.key`, `apart` where its applications are in
+/// the network's own namespace, `draining` while it is drained, and `down` while it was taken down.
 public struct KeptNode: Sendable {
     /// Where it is kept.
     public let place: NetworkPlace
@@ -13,11 +14,12 @@ public struct KeptNode: Sendable {
     /// The nodes' public keys, by their names.
     public let keys: [String: WireGuardKey]
 
-    private static let topologyFile = "topology.yaml"
+    static let topologyFile = "topology.yaml"
     private static let keysFile = "keys.yaml"
     private static let nameFile = "node"
     private static let drainingFile = "draining"
     private static let apartFile = "apart"
+    private static let downFile = "down"
     static let privateKeyFile = "private.key"
 
     /// What was kept by ``keep(topology:keys:as:instance:)``.
@@ -35,7 +37,7 @@ public struct KeptNode: Sendable {
             sources: ("\(place.kept)/\(Self.topologyFile)", "\(place.kept)/\(Self.keysFile)"))
     }
 
-    /// Checks what a node is given, and keeps it in place of what it had: all of it or nothing.
+    /// Checks what a node is given, and keeps it in place of what it had.
     /// - Parameters:
     ///   - topology: the text of a topology file.
     ///   - keys: the text of a file of public keys.
@@ -49,6 +51,7 @@ public struct KeptNode: Sendable {
         let network = try parse(topology, source: sources.topology).network
         let place = NetworkPlace(network: network, instance: instance)
         let node = try KeptNode(place, topology: topology, keys: keys, name: name, sources: sources)
+        if node.node.role == .host, !(isApart ?? node.isApart) { try await NetworkNode.refuseSecondJoin(place) }
         // Whoever misses a key finds out before anything is replaced.
         _ = try node.configuration(isApart: isApart ?? node.isApart)
         let own = try await NodeKey(place).publicKey()
@@ -63,6 +66,7 @@ public struct KeptNode: Sendable {
             try NodeFiles.write(text, to: "\(place.kept)/\(file)")
         }
         if let isApart { try node.mark(apartFile, isApart) }
+        try node.takeDown(false)
         return node
     }
 
@@ -112,6 +116,11 @@ public struct KeptNode: Sendable {
 
     /// Asks the others to take other ways from the next look on, or no longer.
     public func drain(_ isDraining: Bool) throws(ManagerError) { try mark(Self.drainingFile, isDraining) }
+
+    /// Whether the node was taken down, and stays so until somebody brings it up.
+    public var isDown: Bool { NodeFiles.names(in: place.kept).contains(Self.downFile) }
+
+    func takeDown(_ isDown: Bool) throws(ManagerError) { try mark(Self.downFile, isDown) }
 
     private func mark(_ file: String, _ isMarked: Bool) throws(ManagerError) {
         let path = "\(place.kept)/\(file)"

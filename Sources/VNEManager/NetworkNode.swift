@@ -1,6 +1,5 @@
 internal import OverlayModel
-public import PolicyModel
-internal import VNEHost
+internal import PolicyModel
 
 /// This node of a network, as it runs: brought to what is kept, looked at, and taken down.
 ///
@@ -20,36 +19,43 @@ public struct NetworkNode: Sendable {
     var tunnels: Tunnels { Tunnels(place: place, key: NodeKey(place)) }
     var routing: Routing { Routing(place: place) }
 
-    /// Brings the node up, or to what is kept if it is up.
+    /// Brings the node up, or to what is kept if it is up. Nobody else changes networks of the node meanwhile
+    /// (``NetworkPlace/changing(_:)``).
     public func up() async throws(ManagerError) {
-        let lock = try changing()
-        defer { withExtendedLifetime(lock) {} }
         let configuration = try kept.configuration()
-        func text(_ path: String) -> String { configuration.files.first { $0.path == path }?.text ?? "" }
-
-        let host = Batch(text("join/host.batch"))
-        try await host.closed.apply(namespace: nil)
+        let host = Batch(configuration.text("join/host.batch"))
+        if isJoined { try await close(host) }
         try await makeNamespace()
-        let inside = Batch(text("addresses.batch"))
+        let inside = Batch(configuration.text("addresses.batch"))
         try await inside.closed.apply(namespace: place.label)
-        try await Program(["sysctl", "-qp", "-"]).inside(namespace: place.label).run(input: text("sysctl.conf"))
-        try await Program(["nft", "-f", "-"]).inside(namespace: place.label).run(input: text("filter.nft"))
+        try await Program(["nft", "-f", "-"]).inside(namespace: place.label).run(
+            input: configuration.text("filter.nft"))
+        try await Program(["sysctl", "-qp", "-"]).inside(namespace: place.label).run(
+            input: configuration.text("sysctl.conf"))
         try await tunnels.reconcile(configuration.devices)
         try await inside.apply(namespace: place.label, told: "\(place.applied)/addresses.batch")
         if isJoined {
             try await makeJoin()
-            try await Batch(text("join/network.batch")).apply(
+            try await Batch(configuration.text("join/network.batch")).apply(
                 namespace: place.label, told: "\(place.applied)/network.batch")
-            try await host.apply(namespace: nil, told: "\(place.applied)/host.batch")
+            try await host.apply(namespace: nil, told: place.toldHost)
+        } else {
+            try await removeJoin()
         }
-        if kept.node.role == .host { try NodeFiles.write(text("policy.yaml"), to: place.policy) }
-        try await routing.reconcile(text("bird.conf"))
+        if kept.node.role == .host { try NodeFiles.write(configuration.text("policy.yaml"), to: place.policy) }
+        try await routing.reconcile(configuration.text("bird.conf"))
         try await leadToApplications()
     }
 
-    /// Has the network lead to the applications that are ready on this host, and to no others. Returns their addresses.
-    @discardableResult public func leadToApplications() async throws(ManagerError) -> [IPAddress] {
-        guard kept.node.role == .host else { return [] }
+    /// The same, of a node that was taken down, too.
+    public func bringUp() async throws(ManagerError) {
+        try kept.takeDown(false)
+        try await up()
+    }
+
+    /// Has the network lead to the applications that are ready on this host, and to no others.
+    public func leadToApplications() async throws(ManagerError) {
+        guard kept.node.role == .host else { return }
         let own = kept.node.applications
         let ready = try await addresses().filter { address in own.contains { $0.contains(address) } }
         let led = try await applications()
@@ -60,28 +66,35 @@ public struct NetworkNode: Sendable {
             "route delete \($0)/32 proto \(NodeConfiguration.applicationRoutes)"
         }
         if !lines.isEmpty { try await Batch(lines.joined(separator: "\n")).apply(namespace: place.label) }
-        return ready.sorted()
     }
 
-    /// Takes the node down: its tunnels, its routing, its namespace. What is kept stays, and so do the host's routes that
-    /// lead nowhere: applications do not find another way into the address space.
+    /// Takes the node down, until somebody brings it up: its tunnels, its routing, its namespace. What is kept stays, and so
+    /// do the host's routes that lead nowhere: applications do not find another way into the address space.
     public func down() async throws(ManagerError) {
-        let lock = try changing()
-        defer { withExtendedLifetime(lock) {} }
-        // Applications first: what they send from here on goes nowhere.
-        if isUp, isJoined {
+        let inside = try await strangers()
+        guard inside.isEmpty else {
+            throw ManagerError(
+                .failed,
+                "processes run in the namespace \(place.label), and would lose their network: end them first ("
+                    + "\(inside.map(String.init).joined(separator: ", ")))")
+        }
+        try kept.takeDown(true)
+        if isUp {
+            // Applications first: what they send from here on goes nowhere.
             _ = try await Program(["ip", "-n", place.label, "link", "delete", NodeConfiguration.carrier]).finish()
         }
-        await EngineProcess.end(engines)
-        if isUp { try await Program(["ip", "netns", "delete", place.label]).run() }
+        try await EngineProcess.end(engines)
+        if isUp {
+            try await tunnels.remove()
+            try await Program(["ip", "netns", "delete", place.label]).run()
+        }
         try NodeFiles.remove(place.running)
     }
 
     /// Takes the node down and forgets the network, its key included.
     public func leave() async throws(ManagerError) {
         try await down()
-        let closed = Batch(try kept.configuration().files.first { $0.path == "join/host.batch" }?.text ?? "").closed
-        for line in closed.lines { _ = try await Program(["ip"] + Batch.undoing(line)).finish() }
+        try await removeJoin()
         try kept.forget()
     }
 
@@ -100,31 +113,68 @@ public struct NetworkNode: Sendable {
     /// Processes that the node needs: each was started by some ``up()`` and goes on by itself.
     var engines: [EngineProcess] { tunnels.processes + [routing.process].compactMap { $0 } }
 
+    /// Processes in the network's namespace that are no engines.
+    private func strangers() async throws(ManagerError) -> [Int32] {
+        guard isUp else { return [] }
+        let own = Set(engines.map(\.id))
+        return try await Program(["ip", "netns", "pids", place.label]).run().split(separator: "\n").compactMap {
+            Int32($0)
+        }.filter { !own.contains($0) }
+    }
+
     // MARK: Namespaces
 
     private func makeNamespace() async throws(ManagerError) {
+        if !isUp {
+            // Engines of a namespace that lost its name hold on to it, and what they were told has to be told again.
+            try await EngineProcess.end(engines)
+            try NodeFiles.remove(place.running)
+        }
         try NodeFiles.make(place.tunnelSockets)
         try NodeFiles.make(place.applied)
-        guard !isUp else { return }
-        // What was told to engines of a namespace that is gone has to be told again.
-        try NodeFiles.remove(place.applied)
-        try NodeFiles.make(place.applied)
-        try await Program(["ip", "netns", "add", place.label]).run()
+        if !isUp { try await Program(["ip", "netns", "add", place.label]).run() }
+    }
+
+    /// What keeps the host's own namespace closed, now and from the next boot on.
+    private func close(_ host: Batch) async throws(ManagerError) {
+        try NodeFiles.write(host.closed.lines.joined(separator: "\n") + "\n", to: place.closed)
+        try await host.closed.apply(namespace: nil)
     }
 
     private func makeJoin() async throws(ManagerError) {
-        let name = NodeConfiguration.carrier
-        let isThere = try await Program(["ip", "-n", place.label, "link", "show", name]).succeeds()
-        guard !isThere else { return }
-        guard try await !Program(["ip", "link", "show", name]).succeeds() else {
-            throw ManagerError(
-                .failed,
-                "the applications of this machine are in another network, as \(name) shows: leave that one, or join this one "
-                    + "with --apart")
-        }
+        guard try await !Self.has(NodeConfiguration.carrier, place.label) else { return }
+        try await Self.refuseSecondJoin(place)
         try await Program(
-            ["ip", "link", "add", name, "type", "veth", "peer", "name", name, "netns", place.label]
+            ["ip", "link", "add", NodeConfiguration.carrier, "type", "veth", "peer", "name", NodeConfiguration.carrier]
+                + ["netns", place.label]
         ).run()
+    }
+
+    /// Of a node that is not joined with the host's namespace, or no more.
+    private func removeJoin() async throws(ManagerError) {
+        if isUp {
+            _ = try await Program(["ip", "-n", place.label, "link", "delete", NodeConfiguration.carrier]).finish()
+        }
+        if let told = try NodeFiles.text(place.toldHost) { try await Batch(told).undo(namespace: nil) }
+        for file in [place.toldHost, place.closed] { try NodeFiles.remove(file) }
+    }
+
+    /// The host's namespace is joined with one network only.
+    static func refuseSecondJoin(_ place: NetworkPlace) async throws(ManagerError) {
+        if NodeFiles.names(in: NetworkPlace.namespaces).contains(place.label),
+            try await has(NodeConfiguration.carrier, place.label)
+        {
+            return
+        }
+        guard try await has(NodeConfiguration.carrier, nil) else { return }
+        throw ManagerError(
+            .failed,
+            "the applications of this machine are in another network, as \(NodeConfiguration.carrier) shows: leave that one, or "
+                + "join this one with --apart")
+    }
+
+    private static func has(_ link: String, _ namespace: String?) async throws(ManagerError) -> Bool {
+        try await Program(["ip"] + (namespace.map { ["-n", $0] } ?? []) + ["link", "show", link]).succeeds()
     }
 
     /// Whether the host's own namespace is joined with the network's.
@@ -144,14 +194,5 @@ public struct NetworkNode: Sendable {
     /// Where addresses of applications come and go; nil for the caller's namespace.
     var namespaceOfApplications: String? {
         kept.isApart ? place.namespace : nil
-    }
-
-    /// One command at a time changes networks of a node: for a moment their devices are in one namespace.
-    private func changing() throws(ManagerError) -> RunLock {
-        do throws(HostError) {
-            return try RunLock(waitingFor: .network, instance: place.instance)
-        } catch {
-            throw ManagerError(.failed, "\(error)")
-        }
     }
 }

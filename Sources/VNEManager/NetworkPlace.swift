@@ -1,8 +1,11 @@
+internal import VNEHost
+
 /// Where a network is on this node: its namespace, what it keeps, and what runs.
 ///
 /// Several networks are on a node under their names; several nodes are on one kernel under those of their instances.
 public struct NetworkPlace: Hashable, Sendable {
-    /// The instance and the network: `vne-acme`. Also the name of the network's namespace, for `ip netns`.
+    /// The instance and the network: `vne@acme`. Also the name of the network's namespace, for `ip netns`. Neither of the
+    /// two names has the sign between them.
     public let label: String
     /// The node's instance.
     let instance: String
@@ -10,7 +13,24 @@ public struct NetworkPlace: Hashable, Sendable {
     /// The place of a network.
     public init(network: String, instance: String) {
         self.instance = instance
-        label = "\(instance)-\(network)"
+        label = "\(instance)@\(network)"
+    }
+
+    /// Does something while no other process changes a network of this node. For a moment, devices of all its networks are in
+    /// one namespace.
+    public func changing<Result: Sendable>(
+        _ body: () async throws(ManagerError) -> Result
+    ) async throws(ManagerError) -> Result {
+        let directory = "/run/vne-manager"
+        try NodeFiles.make(directory)
+        let lock: WaitingLock
+        do throws(HostError) {
+            lock = try WaitingLock("\(directory)/\(instance).lock")
+        } catch {
+            throw ManagerError(.failed, "\(error)")
+        }
+        defer { withExtendedLifetime(lock) {} }
+        return try await body()
     }
 
     /// Where ip-netns(8) has the names of namespaces.
@@ -27,14 +47,21 @@ public struct NetworkPlace: Hashable, Sendable {
     var tunnelSockets: String { "\(running)/wireguard" }
     /// On a host, what `vne-agent` has to know of the network: `vne-agent apply` takes it.
     public var policy: String { "\(kept)/policy.yaml" }
+    /// On a host, the routes that keep its own namespace closed, for `ip -batch`: they are there before anything else, also
+    /// after a reboot.
+    var closed: String { "\(kept)/closed.batch" }
+    /// What was done to the host's own namespace, which outlives what runs.
+    var toldHost: String { "\(kept)/host.batch" }
     /// Texts as the engines have them.
     var applied: String { "\(running)/applied" }
 
     /// The networks that an instance has on this node, by their names.
     public static func networks(of instance: String) -> [String] {
-        let prefix = "\(instance)-"
-        return NodeFiles.names(in: "/var/lib/vne-manager").filter { $0.hasPrefix(prefix) }.map {
-            String($0.dropFirst(prefix.count))
-        }.sorted()
+        let prefix = "\(instance)@"
+        let root = "/var/lib/vne-manager"
+        return NodeFiles.names(in: root).filter {
+            // A node that has a key only did not join yet.
+            $0.hasPrefix(prefix) && NodeFiles.names(in: "\(root)/\($0)").contains(KeptNode.topologyFile)
+        }.map { String($0.dropFirst(prefix.count)) }.sorted()
     }
 }

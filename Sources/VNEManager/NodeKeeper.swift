@@ -20,8 +20,6 @@ public struct NodeKeeper {
 
     /// Goes on until the process is told to stop; then everything stays as it is.
     public func run() async throws(ManagerError) {
-        // What cannot be read at the start ends it.
-        _ = try KeptNode(place)
         let events = try heard { () throws(HostError) in try EngineEvents() }
         var failure: String?
         while true {
@@ -30,6 +28,9 @@ public struct NodeKeeper {
                 try await bringUp(events)
                 if failure != nil { log("\(place.label): all is up") }
                 failure = nil
+            } catch  where error.kind == .missing {
+                // The node left the network.
+                throw error
             } catch {
                 // Once, not each second.
                 if failure != error.description { log("\(place.label): \(error)") }
@@ -41,15 +42,19 @@ public struct NodeKeeper {
     }
 
     private func bringUp(_ events: EngineEvents) async throws(ManagerError) {
-        let node = NetworkNode(try KeptNode(place))
-        try await node.up()
+        let node = try await place.changing { () throws(ManagerError) in
+            let node = NetworkNode(try KeptNode(place))
+            if !node.kept.isDown { try await node.up() }
+            return node
+        }
+        guard !node.kept.isDown else { return try heard { () throws(HostError) in try events.watch([]) } }
         try heard { () throws(HostError) in
             try events.watch(node.engines.map(\.id))
             // The namespace may be another one by now.
             try events.listen(in: node.namespaceOfApplications)
         }
         // One may have come before somebody listened.
-        try await node.leadToApplications()
+        try await lead()
     }
 
     /// Leads to applications as their addresses come and go, until something else happens or the time has come; false if
@@ -67,13 +72,20 @@ public struct NodeKeeper {
             case .silence: return true
             case .addresses:
                 do throws(ManagerError) {
-                    // A newer topology may have been kept meanwhile.
-                    try await NetworkNode(try KeptNode(place)).leadToApplications()
+                    try await lead()
                 } catch {
                     log("\(place.label): \(error)")
                     return true
                 }
             }
+        }
+    }
+
+    private func lead() async throws(ManagerError) {
+        try await place.changing { () throws(ManagerError) in
+            // A newer topology may have been kept meanwhile.
+            let node = NetworkNode(try KeptNode(place))
+            if !node.kept.isDown { try await node.leadToApplications() }
         }
     }
 

@@ -107,7 +107,7 @@ extension NetworkNode {
             guard fields.count >= 7 else { continue }
             let handshake = Int(fields[4]) ?? 0
             peers[fields[0]] = WireGuardPeer(
-                endpoint: fields[2] == "(none)" ? nil : fields[2], handshake: handshake == 0 ? nil : handshake,
+                endpoint: handshake == 0 ? nil : fields[2], handshake: handshake == 0 ? nil : handshake,
                 received: Int(fields[5]) ?? 0, sent: Int(fields[6]) ?? 0)
         }
         return peers

@@ -51,17 +51,26 @@ struct Program {
         }
     }
 
+    /// What is between two looks at something that comes soon.
+    static func pause() async throws(ManagerError) {
+        do { try await Task.sleep(for: .milliseconds(10)) } catch { throw ManagerError(.failed, "\(error)") }
+    }
+
     private func failure(_ what: String, _ said: String) -> ManagerError {
         let sentence = said.split(separator: "\n").joined(separator: "; ")
-        // The programs that only lead to another one say themselves what they did not find.
-        for (program, package) in Self.packages where (sentence + what).contains(program) {
-            if said.contains("No such file or directory") || what.contains("xecutable") {
-                return ManagerError(
-                    .failed, "cannot run \(program): \(sentence.isEmpty ? what : sentence). Debian has it in \(package)"
-                )
-            }
+        if let program = missing(what, said), let package = Self.packages[program] {
+            return ManagerError(.failed, "there is no program \(program): Debian has it in the package \(package)")
         }
         return ManagerError(
             .failed, "“\(arguments.joined(separator: " "))” \(what)\(sentence.isEmpty ? "" : ": \(sentence)")")
+    }
+
+    /// The program that was not found: this one, or one that it was to lead to, as nsenter(1), env(1) and nice(1) say it.
+    private func missing(_ what: String, _ said: String) -> String? {
+        if what.contains("executableNotFound") { return arguments.first }
+        guard said.contains("No such file or directory") else { return nil }
+        return Self.packages.keys.first {
+            said.contains("failed to execute \($0):") || said.contains("‘\($0)’:") || said.contains("'\($0)':")
+        }
     }
 }

@@ -7,7 +7,7 @@ struct Routing {
     private var number: String { "\(place.running)/bird.pid" }
 
     /// The process, if it runs.
-    var process: EngineProcess? { EngineProcess(recordedIn: number, program: "bird") }
+    var process: EngineProcess? { EngineProcess(recordedIn: number, program: "bird", of: place) }
 
     /// Has BIRD run on a configuration. It goes on with what it had where only the rest changed.
     func reconcile(_ text: String) async throws(ManagerError) {
@@ -22,8 +22,14 @@ struct Routing {
             }
         } else {
             // What proves that a link is alive is sent on time, however busy the host is.
-            try await Program(["nice", "-n", "-10", "bird", "-c", configuration, "-s", socket, "-P", number])
-                .inside(namespace: place.label).run()
+            try await Program(
+                EngineProcess.marked(place) + [
+                    "nice", "-n", "-10", "bird", "-c", configuration, "-s", socket, "-P", number,
+                ]
+            ).inside(namespace: place.label).run()
+            // It goes on before the process that was started has left its number.
+            for _ in 0..<500 where process == nil { try await Program.pause() }
+            guard process != nil else { throw ManagerError(.failed, "BIRD ended at once: see the system's log") }
         }
         try NodeFiles.write(text, to: told)
     }

@@ -9,6 +9,8 @@ struct Tunnels {
 
     /// Has the devices be there, and none else; they are told what they have not been told yet.
     func reconcile(_ devices: [NodeConfiguration.Device]) async throws(ManagerError) {
+        // A new key is something to tell, too.
+        let own = "# \(try await key.publicKey())\n"
         for name in try await present() where !devices.contains(where: { $0.name == name }) {
             try await Program(["ip", "-n", place.label, "link", "delete", name]).run()
             try forget(name)
@@ -19,12 +21,12 @@ struct Tunnels {
                 try await make(device)
             }
             let told = "\(place.applied)/\(device.name).conf"
-            guard try NodeFiles.text(told) != device.configuration else { continue }
+            guard try NodeFiles.text(told) != own + device.configuration else { continue }
             // wg(8): a private key that is not in the file is taken away.
             let secret = "[Interface]\nPrivateKey = \(try key.privateKey())"
             let text = device.configuration.replacing("[Interface]\n", with: secret, maxReplacements: 1)
             try await wg(["syncconf", device.name, "/dev/stdin"]).run(input: text)
-            try NodeFiles.write(device.configuration, to: told)
+            try NodeFiles.write(own + device.configuration, to: told)
         }
     }
 
@@ -36,6 +38,13 @@ struct Tunnels {
         }.filter { $0.hasPrefix("node") || $0.hasPrefix("hosts-") }
     }
 
+    /// Removes the devices: whoever else is in the namespace keeps it, and would keep them.
+    func remove() async throws(ManagerError) {
+        for name in try await present() {
+            _ = try await Program(["ip", "-n", place.label, "link", "delete", name]).finish()
+        }
+    }
+
     /// `wg`, where it finds the devices of this network.
     func wg(_ arguments: [String]) -> Program {
         Program(Self.withSockets(place, ["wg"] + arguments)).inside(namespace: place.label)
@@ -44,7 +53,7 @@ struct Tunnels {
     /// The processes of userspace tunnels, by their devices.
     var processes: [EngineProcess] {
         NodeFiles.names(in: place.tunnelSockets).filter { $0.hasSuffix(".pid") }.compactMap { name in
-            EngineProcess(recordedIn: "\(place.tunnelSockets)/\(name)", program: "wireguard-go")
+            EngineProcess(recordedIn: "\(place.tunnelSockets)/\(name)", program: "wireguard-go", of: place)
         }
     }
 
@@ -67,14 +76,14 @@ struct Tunnels {
     private func makeInUserspace(_ device: NodeConfiguration.Device) async throws(ManagerError) {
         let pid = "\(place.tunnelSockets)/\(device.name).pid"
         let socket = "\(place.tunnelSockets)/\(device.name).sock"
-        if EngineProcess(recordedIn: pid, program: "wireguard-go") == nil {
+        if EngineProcess(recordedIn: pid, program: "wireguard-go", of: place) == nil {
             try NodeFiles.remove(socket)
             let start = "echo $$ > \"$1\" && exec nice -n -10 wireguard-go -f \"$2\" >> \"$3\" 2>&1 < /dev/null"
             let shell = ["sh", "-c", start, "sh", pid, device.name, "\(place.running)/\(device.name).log"]
-            try await Program(["setsid", "--fork"] + Self.withSockets(place, shell)).run()
+            try await Program(EngineProcess.marked(place) + ["setsid", "--fork"] + Self.withSockets(place, shell)).run()
         }
         for _ in 0..<500 where !NodeFiles.names(in: place.tunnelSockets).contains("\(device.name).sock") {
-            try await pause()
+            try await Program.pause()
         }
         guard NodeFiles.names(in: place.tunnelSockets).contains("\(device.name).sock") else {
             let log = try NodeFiles.text("\(place.running)/\(device.name).log") ?? ""
@@ -82,10 +91,6 @@ struct Tunnels {
         }
         try await Program(["ip", "link", "set", device.name, "mtu", "\(device.mtu)"]).run()
         try await Program(["ip", "link", "set", device.name, "netns", place.label]).run()
-    }
-
-    private func pause() async throws(ManagerError) {
-        do { try await Task.sleep(for: .milliseconds(10)) } catch { throw ManagerError(.failed, "\(error)") }
     }
 
     private func forget(_ device: String) throws(ManagerError) {

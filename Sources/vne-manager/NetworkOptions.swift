@@ -1,4 +1,5 @@
 import ArgumentParser
+import PolicyModel
 import VNEManager
 
 /// Which node of the machine is meant.
@@ -38,6 +39,20 @@ struct NetworkOptions: ParsableArguments {
             }
             return NetworkPlace(network: only, instance: instance.instance)
         }
+    }
+
+    func validate() throws {
+        if let network { try Self.check(network) }
+    }
+
+    static func check(_ network: String) throws {
+        guard network.isName else { throw ValidationError("“\(network)” is no name of a network: \(String.nameRule).") }
+    }
+
+    /// Changes the node, as it is kept once nobody else changes it.
+    func change(_ body: (NetworkNode) async throws(ManagerError) -> Void) async throws {
+        let place = try place
+        try await place.changing { () throws(ManagerError) in try await body(NetworkNode(try KeptNode(place))) }
     }
 
     /// The node, from what is kept of it.

@@ -22,6 +22,8 @@ struct KeyCommand: AsyncParsableCommand {
     func run() async throws {
         print(try await NodeKey(NetworkPlace(network: network, instance: instance.instance)).publicKey())
     }
+
+    func validate() throws { try NetworkOptions.check(network) }
 }
 
 /// Where a host's applications of a network are.
@@ -65,11 +67,16 @@ struct JoinCommand: AsyncParsableCommand {
         func text(_ path: String) throws -> String {
             String(decoding: try TopologyArgument.bytes(of: path), as: UTF8.self)
         }
-        let kept = try await KeptNode.keep(
-            topology: try text(topology.file), keys: try text(keys), as: node, isApart: place.map { $0 == .apart },
-            instance: instance.instance,
-            sources: (topology.file, keys))
-        try await NetworkNode(kept).up()
+        let (topology, keys) = (try text(topology.file), try text(keys))
+        let network = try self.topology.topology().network
+        let kept = try await NetworkPlace(network: network, instance: instance.instance).changing {
+            () throws(ManagerError) in
+            let kept = try await KeptNode.keep(
+                topology: topology, keys: keys, as: node, isApart: place.map { $0 == .apart },
+                instance: instance.instance, sources: (self.topology.file, self.keys))
+            try await NetworkNode(kept).up()
+            return kept
+        }
         print("\(kept.node.name) is up in \(kept.topology.network): see vne-manager status")
     }
 }
@@ -81,20 +88,24 @@ struct UpCommand: AsyncParsableCommand {
 
     @OptionGroup var network: NetworkOptions
 
-    func run() async throws { try await network.node.up() }
+    func run() async throws {
+        try await network.change { node throws(ManagerError) in try await node.bringUp() }
+    }
 }
 
 struct DownCommand: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "down", abstract: "Take this node down: tunnels, routing and the network's namespace.",
         discussion: """
-            What the node keeps stays for the next “up”. Applications reach nothing else of the address space meanwhile, \
+            What the node keeps stays for the next “up”, until when “run” leaves it alone. Applications reach nothing else of the address space meanwhile, \
             and nothing of theirs leaves by another way. Example: vne-manager down
             """)
 
     @OptionGroup var network: NetworkOptions
 
-    func run() async throws { try await network.node.down() }
+    func run() async throws {
+        try await network.change { node throws(ManagerError) in try await node.down() }
+    }
 }
 
 struct LeaveCommand: AsyncParsableCommand {
@@ -104,7 +115,9 @@ struct LeaveCommand: AsyncParsableCommand {
 
     @OptionGroup var network: NetworkOptions
 
-    func run() async throws { try await network.node.leave() }
+    func run() async throws {
+        try await network.change { node throws(ManagerError) in try await node.leave() }
+    }
 }
 
 struct RunCommand: AsyncParsableCommand {
@@ -138,9 +151,10 @@ struct DrainCommand: AsyncParsableCommand {
     @OptionGroup var network: NetworkOptions
 
     func run() async throws {
-        let node = try network.node
-        try node.kept.drain(!undo)
-        try await node.up()
+        try await network.change { node throws(ManagerError) in
+            try node.kept.drain(!undo)
+            try await node.bringUp()
+        }
     }
 }
 

@@ -71,7 +71,7 @@ class Nodes:
 
     def network(self, node, network="acme"):
         """The name of a network's namespace at a node."""
-        return f"{self.hosts[node].name}-{network}"
+        return f"{self.hosts[node].name}@{network}"
 
     def add(self, node, network, *options, **more):
         """Has a node join another network."""
