@@ -1,7 +1,8 @@
-"""What applications miss when a part of a network fails, and what the network takes of their throughput: `make bench-overlay`.
+"""What applications miss when a part of a network fails, and what the network takes of their throughput.
 
-One network with three managers and two hosts. In each round every fault is made once, in random order, on the way that
-carries a long connection at that moment, and undone. A trial in which this machine itself stood still is repeated.
+`make bench-overlay` runs one network with three managers and two hosts. In each round every fault is made once, in random
+order, on the way that carries a long connection at that moment, and undone. A trial in which this machine itself stood
+still is repeated.
 """
 
 import argparse
@@ -53,7 +54,7 @@ class Trials:
         due = [fault for _ in range(count) for fault in chance.sample(list(self.counted), len(self.counted))]
         while due:
             with Network() as network:
-                # A network that does not become whole again is a failure of its own, and the next trial needs a new one.
+                # One that does not become whole again is a failure of its own, and the next trial needs a new one.
                 with contextlib.suppress(IndexError):
                     while not self.fails(network, due.pop(0)):
                         pass
@@ -75,9 +76,9 @@ def milliseconds(seconds):
 def line(seen):
     gaps = ", ".join(f"{name} {milliseconds(seen['during'][name])}" for name in LOOPS)
     back = ", ".join(milliseconds(seen["return"][name]) for name in LOOPS)
-    return (f"  {seen['fault']:17} at {seen['there']:6} back by {seen['back']:6} {gaps}; noticed {milliseconds(seen['noticed'])}; "
-            f"undone {back}; whole after {seen['whole']:.1f} s; broken {seen['broken']}, delivered {seen['delivered']}, "
-            f"stalled {milliseconds(seen['stalled'])}")
+    return (f"  {seen['fault']:17} at {seen['there']:6} back by {seen['back']:6} {gaps}; "
+            f"noticed {milliseconds(seen['noticed'])}; undone {back}; whole after {seen['whole']:.1f} s; "
+            f"broken {seen['broken']}, delivered {seen['delivered']}, stalled {milliseconds(seen['stalled'])}")
 
 
 def summary(fault, trials):
@@ -113,8 +114,8 @@ def missed(row):
 
 def show(rows):
     """A table in milliseconds; a pair is the median and the longest."""
-    heads = ["fault", "trials", "repeated", *LOOPS, "noticed", *(f"{name} undone" for name in LOOPS), "whole", "broken", "delivered"]
-    lines = [heads]
+    undone = [f"{name} undone" for name in LOOPS]
+    lines = [["fault", "trials", "repeated", *LOOPS, "noticed", *undone, "whole", "broken", "delivered"]]
     for row in rows:
         if row["trials"]:
             gaps = {window: ["{} {}".format(*map(milliseconds, row[f"{window} {name}"].values())) for name in LOOPS]
@@ -122,8 +123,8 @@ def show(rows):
             lines.append([row["fault"], row["trials"], row["repeated"], *gaps["during"], milliseconds(row["noticed"]),
                           *gaps["return"], milliseconds(row["whole"]), row["broken"], row["delivered"]])
     widths = [max(len(str(cell)) for cell in column) for column in zip(*lines)]
-    print(f"\nLongest time without an answer in ms, median and longest of the trials, while the fault lasts ({HOLD} s) and when it is")
-    print("undone; how long until both hosts took other ways, and until the network was whole again:\n")
+    print("\nLongest time without an answer in ms, median and longest of the trials, while the fault lasts "
+          f"({HOLD} s)\nand when it is undone; how long until both hosts took other ways, and until all is whole again:\n")
     for cells in lines:
         print("  " + "  ".join(str(cell).rjust(width) for cell, width in zip(cells, widths)))
 
@@ -131,7 +132,7 @@ def show(rows):
 def judge(rows):
     """Says which goals are met; whether all are."""
     limits = " and ".join(f"{name} at most {milliseconds(limit)} ms" for name, limit in GOALS.items())
-    print(f"\nGoals: {' and '.join(JUDGED)} {limits}, nothing broken, nothing delivered to another environment")
+    print(f"\nGoals: {' and '.join(JUDGED)} {limits}, nothing broken, nothing delivered elsewhere")
     for row in rows:
         found = missed(row)
         print(f"  {row['fault']:17} {'NOT MET: ' + ', '.join(found) if found else 'met'}")
@@ -140,8 +141,8 @@ def judge(rows):
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--trials", type=int, default=20, help="trials of each fault, and rounds of throughput (default: 20)")
-    parser.add_argument("--only", choices=[*FAULTS, "faults", "throughput"], help="one fault, all of them, or throughput")
+    parser.add_argument("--trials", type=int, default=20, help="of each fault, and rounds of throughput (default: 20)")
+    parser.add_argument("--only", choices=[*FAULTS, "faults", "throughput"], help="one fault, all, or throughput")
     parser.add_argument("--seed", type=int, default=random.randrange(10_000), help="for the order of the faults")
     parser.add_argument("--json", type=Path, help="write the results there")
     options = parser.parse_args()
@@ -160,8 +161,9 @@ def main():
         rates = throughput.measure(options.trials)
         met = all(rate["met"] for rate in rates) and met
     if options.json:
-        options.json.write_text(json.dumps({"kernel": platform.release(), "commit": commit, "seed": options.seed, "rows": rows,
-                                            "trials": trials.counted, "throughput": rates}, indent=1))
+        found = {"kernel": platform.release(), "engines": throughput.versions(), "commit": commit, "seed": options.seed,
+                 "rows": rows, "trials": trials.counted, "throughput": rates}
+        options.json.write_text(json.dumps(found, indent=1))
     sys.exit(not met)
 
 

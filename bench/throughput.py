@@ -1,7 +1,7 @@
 """TCP from application to application across a network, against the same path made by hand.
 
-By hand means: the same engine, MTU, underlay and nodes, with the devices in the nodes' own namespaces, no isolator, no veth
-between applications and network, and no filter. Both are timed in turn, and a row is the median of their ratios.
+By hand means: the same engine, MTU, underlay and nodes, with the devices in the nodes' own namespaces, no isolator, no
+veth between applications and network, and no filter. Both are timed in turn, and a row is the median of their ratios.
 """
 
 import contextlib
@@ -167,6 +167,6 @@ def compare(name, rounds):
                 taken[which].append(senders[which].rate())
     middle, low, high = interval([one / other for one, other in zip(taken["network"], taken["by hand"])])
     rates = ", ".join(f"{which} {statistics.median(values) * 8 / 1e6:.0f} Mbit/s" for which, values in taken.items())
-    print(f"  {name:13} {middle:.3f}  [{low:.3f}, {high:.3f}]  {'met' if middle >= GOAL else 'NOT MET'}  {rates}, {rounds} rounds",
-          flush=True)
+    verdict = "met" if middle >= GOAL else "NOT MET"
+    print(f"  {name:13} {middle:.3f}  [{low:.3f}, {high:.3f}]  {verdict}  {rates}, {rounds} rounds", flush=True)
     return {"path": name, "ratio": middle, "low": low, "high": high, "rounds": rounds, "met": middle >= GOAL}

@@ -1,7 +1,7 @@
 """Faults of a network while applications talk across it: what `make bench-overlay` measures and test_faults.py holds.
 
 Three managers, two hosts, an application of one environment on each, which talk all the time, and one of another
-environment on each, which must hear nothing. Each fault is made on the way that carries the long connection, and undone.
+environment on each, which must hear nothing. Each fault is made where the long connection goes just then, and undone.
 """
 
 import contextlib
@@ -34,7 +34,8 @@ hosts:
 """
 MANAGERS = ("london", "paris", "rome")
 HOSTS = ("web", "bank")
-ENDPOINTS = {"london": "192.0.2.1", "paris": "192.0.2.2", "rome": "192.0.2.3", "web": "192.0.2.11", "bank": "192.0.2.12"}
+ENDPOINTS = {"london": "192.0.2.1", "paris": "192.0.2.2", "rome": "192.0.2.3",
+             "web": "192.0.2.11", "bank": "192.0.2.12"}
 FRONT, TILL = "10.10.2.1", "10.10.2.17"
 STRANGERS = {"web": "10.10.3.1", "bank": "10.10.3.17"}
 # Nobody's, of the host's own part of the environment.
@@ -71,11 +72,11 @@ with socket.create_server(("0.0.0.0", 80), backlog=128) as listener:
         threading.Thread(target=serve, args=(listener.accept()[0],), daemon=True).start()
 """
 
-# Asks in three ways at once. A request is a new connection, given up after `patience`: TCP itself sends a lost first segment
-# again after a second, which would say more of TCP than of the network. The stream is one connection for good, every
-# twentieth exchange of full segments. Datagrams are several flows, so that each way has some; what they miss is what the
-# network loses, without what TCP adds to it. Each line that is read ends a window, which is told of, and begins another;
-# what was without an answer when it ended is so in both.
+# Asks in three ways at once. A request is a new connection, given up after `patience`: TCP itself sends a lost first
+# segment again after a second, which would say more of TCP than of the network. The stream is one connection for good,
+# every twentieth exchange of full segments. Datagrams are several flows, so that each way has some; what they miss is
+# what the network loses, without what TCP adds to it. Each line that is read ends a window, which is told of, and
+# begins another; what was without an answer when it ended is so in both.
 ASK = """
 import itertools, select, threading
 address, patience, strangers = sys.argv[1], float(sys.argv[2]), sys.argv[3].split(",")
@@ -181,7 +182,7 @@ while True:
             count += 1
 """
 
-# Asks a stranger from the network's own namespace, past this host's isolator, under an address that is another environment's.
+# Asks a stranger from the network's own namespace, past this host's isolator, as somebody of another environment.
 TRESPASS = """
 with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as client:
     client.bind((sys.argv[1], 0))
@@ -277,8 +278,8 @@ class Network:
         return max((after - before[manager], manager) for manager, after in sent().items())[1]
 
     def wait_until_whole(self, seconds):
-        """Until every neighbour routes and each host has all its ways. The ways are looked at first: that costs little, and
-        applications talk all the while."""
+        """Until every neighbour routes and each host has all its ways. The ways are looked at first: that costs little,
+        and applications talk all the while."""
         begun = time.monotonic()
         while not (self.have_all_ways() and all(map(self.routes_everywhere, ENDPOINTS))):
             if time.monotonic() - begun > seconds:
@@ -298,8 +299,9 @@ class Network:
         """Seconds until the second host took other ways to the other one's application; None if not both did."""
         taken = []
         for node, address in (("web", TILL), ("bank", FRONT)):
-            times = [when for when, text in self.changes(node) if when > since and text.startswith((address, "Deleted"))]
-            taken += [min(times) - since] if times else [None]
+            times = [when - since for when, text in self.changes(node)
+                     if when > since and text.removeprefix("Deleted ").startswith(address)]
+            taken.append(min(times, default=None))
         return None if None in taken else max(taken)
 
     def changes(self, node):
@@ -388,7 +390,7 @@ def interface_down(network, node):
 
 @contextlib.contextmanager
 def lost(network, node, *directions, what=""):
-    """What goes over a node's leg of the underlay is lost there: what leaves the node comes in at the underlay's end."""
+    """What goes over a node's leg of the underlay is lost there: what leaves the node comes in at this end."""
     hooks = {"out": "ingress", "in": "egress"}
     chains = "\n".join(f'chain {direction} {{ type filter hook {hooks[direction]} device "{network.nodes.leg(node)}" '
                        f"priority 0; {what} drop; }}" for direction in directions)

@@ -1,7 +1,7 @@
-"""Faults of a network, chosen by chance, while applications talk across it: nothing breaks, and nobody else hears of it.
+"""Faults of a network, chosen by chance, while applications talk across it: nothing breaks, nobody else hears of it.
 
-`make bench-overlay` makes all of them, often, and measures. The limit here only tells a way that is taken over from one that
-stays dead: three seconds are what BGP waits for a silent neighbour.
+`make bench-overlay` makes all of them, often, and measures. The limit here only tells a way that is taken over from one
+that stays dead: three seconds are what BGP waits for a silent neighbour.
 """
 
 import os
