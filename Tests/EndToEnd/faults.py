@@ -46,7 +46,7 @@ LET_IN = {name.lower().replace("_", "-") for name, number in re.findall(
 # How long a fault lasts: longer than BGP takes to give a silent neighbour up, three seconds.
 HOLD = 4
 # What asks, all at once.
-LOOPS = ("stream", "requests", "datagrams")
+LOOPS = ("stream", "requests", "datagrams", "large")
 # From here on a sleep of five milliseconds says more of this machine than of the network.
 STALL = 0.05
 
@@ -72,11 +72,12 @@ with socket.create_server(("0.0.0.0", 80), backlog=128) as listener:
         threading.Thread(target=serve, args=(listener.accept()[0],), daemon=True).start()
 """
 
-# Asks in three ways at once. A request is a new connection, given up after `patience`: TCP itself sends a lost first
+# Asks in several ways at once. A request is a new connection, given up after `patience`: TCP itself sends a lost first
 # segment again after a second, which would say more of TCP than of the network. The stream is one connection for good,
-# every twentieth exchange of full segments. Datagrams are several flows, so that each way has some; what they miss is
-# what the network loses, without what TCP adds to it. Each line that is read ends a window, which is told of, and
-# begins another; what was without an answer when it ended is so in both.
+# every twentieth exchange of full segments. Datagrams are several flows, so that each way has some, and as many large
+# ones that are sent less often; what they miss is what the network loses. TCP waits longer, or finds another way by
+# chance: Linux may choose anew among equal ways when a segment has to be sent again. Each line that is read ends a window,
+# which is told of, and begins another; what was without an answer when it ended is so in both.
 ASK = """
 import itertools, select, threading
 address, patience, strangers = sys.argv[1], float(sys.argv[2]), sys.argv[3].split(",")
@@ -88,7 +89,8 @@ class Answers:
         self.gap, self.last = max(self.gap, now - self.last), now
     def longest(self):
         return max(self.gap, time.monotonic() - self.last)
-loops = {"stream": [Answers()], "requests": [Answers()], "datagrams": [Answers() for _ in range(6)]}
+loops = {"stream": [Answers()], "requests": [Answers()], "datagrams": [Answers() for _ in range(6)],
+         "large": [Answers() for _ in range(6)]}
 broken, stalled = 0, 0
 def talk(client, size):
     client.sendall(b"x" * size)
@@ -125,17 +127,20 @@ def requests():
         time.sleep(0.005)
 def datagrams():
     flows = {}
-    for flow in loops["datagrams"]:
+    for flow in loops["datagrams"] + loops["large"]:
         client = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
         client.connect((address, 80))
         flows[client] = flow
-    while True:
-        for client in flows:
-            attempt(lambda: client.send(b"x"))
+    for number in itertools.count():
+        for client, flow in flows.items():
+            if flow in loops["datagrams"]:
+                attempt(lambda: client.send(b"x"))
+            elif number % 5 == 0:
+                attempt(lambda: client.send(bytes(1250)))
         end = time.monotonic() + 0.02
         while (left := end - time.monotonic()) > 0:
             for client in select.select(list(flows), [], [], left)[0]:
-                if attempt(lambda: client.recv(10)) == b"x":
+                if isinstance(attempt(lambda: client.recv(2048)), bytes):
                     flows[client].came()
 def trespass():
     while True:
@@ -344,14 +349,14 @@ def process(network, node, name):
 
 
 @contextlib.contextmanager
-def killed(network, number):
+def killed(number):
     """Whoever keeps the node begins it again."""
     os.kill(number, signal.SIGKILL)
     yield
 
 
 @contextlib.contextmanager
-def stopped(network, number):
+def stopped(number):
     os.kill(number, signal.SIGSTOP)
     try:
         yield
@@ -417,12 +422,12 @@ def tunnel_of_host(network, manager):
 FAULTS = {
     "manager-kill": manager_killed,
     "manager-stop": manager_stopped,
-    "bird-kill": lambda network, node: killed(network, process(network, node, "bird.pid")),
-    "bird-kill-host": lambda network, node: killed(network, process(network, "web", "bird.pid")),
-    "bird-stop": lambda network, node: stopped(network, process(network, node, "bird.pid")),
-    "tunnel-kill": lambda network, node: killed(network, tunnel(network, node)),
-    "tunnel-kill-host": lambda network, node: killed(network, tunnel_of_host(network, node)),
-    "tunnel-stop": lambda network, node: stopped(network, tunnel(network, node)),
+    "bird-kill": lambda network, node: killed(process(network, node, "bird.pid")),
+    "bird-kill-host": lambda network, node: killed(process(network, "web", "bird.pid")),
+    "bird-stop": lambda network, node: stopped(process(network, node, "bird.pid")),
+    "tunnel-kill": lambda network, node: killed(tunnel(network, node)),
+    "tunnel-kill-host": lambda network, node: killed(tunnel_of_host(network, node)),
+    "tunnel-stop": lambda network, node: stopped(tunnel(network, node)),
     "blackhole": lambda network, node: lost(network, node, "out", "in"),
     "blackhole-out": lambda network, node: lost(network, node, "out"),
     "blackhole-in": lambda network, node: lost(network, node, "in"),
