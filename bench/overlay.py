@@ -23,7 +23,7 @@ import throughput  # noqa: E402
 from faults import FAULTS, HOLD, LOOPS, STALL, Network  # noqa: E402
 from world import run, sweep  # noqa: E402
 
-# Seconds without an answer. Datagrams show what of it is the network's own; large ones are sent too seldom for a median.
+# Seconds without an answer. Datagrams show what of it is the network's own; large ones come too seldom for a median.
 GOALS = {"median": (0.35, ("stream", "requests")), "longest": (1.0, LOOPS)}
 # How often a trial is repeated at most where the machine does not come to rest; then it counts, against the network.
 REPEATS = 3

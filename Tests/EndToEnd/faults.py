@@ -76,8 +76,8 @@ with socket.create_server(("0.0.0.0", 80), backlog=128) as listener:
 # segment again after a second, which would say more of TCP than of the network. The stream is one connection for good,
 # every twentieth exchange of full segments. Datagrams are several flows, so that each way has some, and as many large
 # ones that are sent less often; what they miss is what the network loses. TCP waits longer, or finds another way by
-# chance: Linux may choose anew among equal ways when a segment has to be sent again. Each line that is read ends a window,
-# which is told of, and begins another; what was without an answer when it ended is so in both.
+# chance: Linux may choose anew among equal ways when a segment has to be sent again. Each line that is read ends a
+# window, which is told of, and begins another; what was without an answer when it ended is so in both.
 ASK = """
 import itertools, select, threading
 address, patience, strangers = sys.argv[1], float(sys.argv[2]), sys.argv[3].split(",")
