@@ -1,8 +1,9 @@
 """TCP from application to application across a network, against the same path made by hand.
 
 By hand means: the same engine, MTU, underlay and nodes, with the devices in the nodes' own namespaces, no isolator, no
-veth between applications and network, and no filter. Both are timed in turn, and a row is the median of their ratios. Packets
-for which the engine's sockets had no room are counted: where they are many, a row tells of losses more than of the path.
+veth between applications and network, and no filter. Both are timed in turn, and a row is the median of their ratios.
+Packets for which the engine's sockets had no room are counted: where they are many, a row tells of losses more than of
+the path.
 """
 
 import contextlib
