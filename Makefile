@@ -24,6 +24,9 @@ SUITES    ?=
 AGAINST   ?=
 # and one measurement: make bench ONLY=daemon
 ONLY      ?=
+# How often bench-overlay makes each fault, and in which order: make bench-overlay ONLY=blackhole TRIALS=5
+TRIALS    ?= 20
+SEED      ?=
 # How often endurance kills the daemon, and upgrades the package
 KILLS     ?= 200
 UPGRADES  ?= 50
@@ -56,11 +59,11 @@ DEMO_OVERLAY_PACKAGES := $(DEMO_PACKAGES) nftables bird2 wireguard-tools wiregua
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help build bpf demo demo-overlay test test-overlay test-unit test-kernel test-e2e test-kernels test-guest endurance bench fuzz check format docs install install-files install-agent install-manager \
-	uninstall deb clean packages-build packages-test packages-kernels packages-demo packages-demo-overlay
+.PHONY: help build bpf demo demo-overlay test test-overlay test-unit test-kernel test-e2e test-kernels test-guest endurance bench bench-overlay \
+	fuzz check format docs install install-files install-agent install-manager uninstall deb clean packages-build packages-test packages-kernels packages-demo packages-demo-overlay
 
 help: ## what each target does
-	@awk -F':.*## ' '/^[a-z0-9-]+:.*## /{printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F':.*## ' '/^[a-z0-9-]+:.*## /{printf "  make %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 packages-build:
 	@./packaging/install-packages $(BUILD_PACKAGES)
@@ -144,6 +147,10 @@ test-kernels: packages-kernels build ## end-to-end tests on Debian 12's stock ke
 bench: packages-test build ## paired measurements (root)
 	@./packaging/need-root bench
 	python3 bench/bench.py $(if $(AGAINST),--against $(AGAINST)) $(if $(ONLY),--only $(ONLY))
+
+bench-overlay: packages-test build ## what applications miss in faults of a network, and its throughput (root)
+	@./packaging/need-root bench-overlay
+	python3 bench/overlay.py --trials $(TRIALS) $(if $(ONLY),--only $(ONLY)) $(if $(SEED),--seed $(SEED))
 
 fuzz: packages-test bpf ## fuzz the readers of files, maps and the kernel's answers for FUZZ_SECONDS
 	$(if $(LIBFUZZER),,$(error this Swift toolchain has no libFuzzer))

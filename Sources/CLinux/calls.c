@@ -5,6 +5,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <sched.h>
+#include <signal.h>
 #include <stdlib.h>
 #include <sys/socket.h>
 #include <sys/syscall.h>
@@ -53,4 +54,27 @@ int vne_socket_in(int network_namespace, int domain, int type, int protocol)
 	close(own);
 	errno = error;
 	return made;
+}
+
+static int signal_pipe[2] = { -1, -1 };
+
+static void signal_arrived(int signal)
+{
+	unsigned char number = (unsigned char)signal;
+	int error = errno;
+	/* A full pipe has enough to tell. */
+	ssize_t written = write(signal_pipe[1], &number, 1);
+
+	(void)written;
+	errno = error;
+}
+
+int vne_signal_pipe(int signal)
+{
+	struct sigaction action = { .sa_handler = signal_arrived, .sa_flags = SA_RESTART };
+
+	if (signal_pipe[0] < 0 && pipe2(signal_pipe, O_CLOEXEC | O_NONBLOCK))
+		return -1;
+	sigemptyset(&action.sa_mask);
+	return sigaction(signal, &action, NULL) ? -1 : signal_pipe[0];
 }

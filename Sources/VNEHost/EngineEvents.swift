@@ -19,7 +19,8 @@ public final class EngineEvents {
     }
 
     private var addresses: AddressWatch
-    private let signals: SignalWatch
+    /// The read end of the process's one pipe for signals, which stays open as long as it lives.
+    private let signals: Int32
     private var processes: [Watched] = []
 
     private final class Watched {
@@ -32,10 +33,15 @@ public final class EngineEvents {
         }
     }
 
-    /// Listens to signals and addresses. Made before the process has a second thread: the signals stay blocked.
+    /// Listens to signals and addresses. Which thread the kernel gives a signal to is all the same.
     public init() throws(HostError) {
         addresses = try AddressWatch()
-        signals = try SignalWatch([SIGHUP, SIGTERM, SIGINT])
+        var pipe: Int32 = -1
+        for number in [SIGHUP, SIGTERM, SIGINT] {
+            pipe = vne_signal_pipe(number)
+            guard pipe >= 0 else { throw .system("listen to", "signals") }
+        }
+        signals = pipe
         _ = signal(SIGPIPE, SIG_IGN)
     }
 
@@ -50,6 +56,12 @@ public final class EngineEvents {
         var time = timespec()
         unsafe clock_gettime(CLOCK_MONOTONIC, &time)
         return .seconds(time.tv_sec) + .nanoseconds(time.tv_nsec)
+    }
+
+    private func arrived() -> Set<Int32> {
+        var numbers = [UInt8](repeating: 0, count: 64)
+        let count = restarting { unsafe read(signals, &numbers, numbers.count) }
+        return Set(numbers.prefix(max(count, 0)).map(Int32.init))
     }
 
     /// Watches these processes, and no others (pidfd_open(2), Linux 5.3).
@@ -69,7 +81,7 @@ public final class EngineEvents {
     /// Waits until something is heard, or the monotonic clock has come to a time.
     public func wait(until time: Duration) throws(HostError) -> Event {
         while true {
-            let descriptors = [signals.descriptor.number, addresses.descriptor.number]
+            let descriptors = [signals, addresses.descriptor.number]
             var watched = (descriptors + processes.map { $0.descriptor.number }).map {
                 pollfd(fd: $0, events: Int16(POLLIN), revents: 0)
             }
@@ -79,7 +91,7 @@ public final class EngineEvents {
                 clamping: left / .milliseconds(1) < 1e6 ? Int(left / .milliseconds(1)) + 1 : 1_000_000)
             let ready = unsafe poll(&watched, nfds_t(watched.count), milliseconds)
             guard ready >= 0 || errno == EINTR else { throw .system("wait for", "events") }
-            let pending = signals.pending()
+            let pending = arrived()
             if !pending.isDisjoint(with: [SIGTERM, SIGINT]) { return .stop }
             if pending.contains(SIGHUP) { return .reload }
             if let index = watched.indices.dropFirst(2).first(where: { watched[$0].revents != 0 }) {

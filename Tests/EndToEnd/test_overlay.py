@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import signal
 import tempfile
 import unittest
@@ -151,11 +152,19 @@ class Network(unittest.TestCase):
         keeper.wait()
         self.assertTrue(self.nodes.reaches("web", ADDRESSES["bank"]))
         again = self.nodes.keep("web")
+        self.nodes.wait_until(lambda: self.is_kept(again),
+                              10 * SLOWNESS, "the keeper does not begin")
         self.nodes.manager("web", "up")
         self.assertLessEqual(set(before), set(self.engines("web")))
         again.terminate()
         self.assertEqual(again.wait(), 0)
         self.assertEqual(self.engines("web"), before)
+
+    @staticmethod
+    def is_kept(keeper):
+        """Whether the process handles SIGTERM, the fifteenth bit."""
+        caught = re.search(r"SigCgt:\t(\w+)", Path(f"/proc/{keeper.pid}/status").read_text())
+        return bool(int(caught[1], 16) & 1 << 14)
 
     def is_up(self, node, before):
         status = self.nodes.status(node)
@@ -178,13 +187,17 @@ class Network(unittest.TestCase):
 
     def test_what_was_left_leaves_nothing(self):
         host = self.nodes.hosts["web"]
+        keeper = self.nodes.keep("web")
+        self.nodes.wait_until(lambda: self.is_kept(keeper),
+                              10 * SLOWNESS, "the keeper does not begin")
         self.nodes.manager("web", "leave")
-        self.assertEqual(self.engines("web"), [])
+        self.nodes.wait_until(lambda: self.engines("web") == [], 20 * SLOWNESS, "something goes on")
         self.assertNotIn(self.nodes.network("web"), run("ip", "netns", "list").stdout)
         links = run("ip", "-n", host.name, "-br", "link").stdout
         self.assertNotIn("vne-network", links)
         self.assertNotIn("10.10.", run("ip", "-n", host.name, "route", "show", "table", "all").stdout)
         self.assertFalse(Path(f"/var/lib/vne-manager/{self.nodes.network('web')}").exists())
+        self.assertEqual(keeper.wait(timeout=20 * SLOWNESS), 4, "who keeps it does not notice")
         gone = self.nodes.manager("web", "status", check=False)
         self.assertEqual(gone.returncode, 4)
         self.assertIn("this node is in no network", gone.stderr)
@@ -201,6 +214,14 @@ class Network(unittest.TestCase):
         self.nodes.manager("web", "up")
         self.assertEqual(self.engines("web"), before)
         self.assertTrue(self.nodes.reaches("web", ADDRESSES["bank"]))
+
+    def test_a_new_key_is_told_to_the_tunnels(self):
+        kept = Path(f"/var/lib/vne-manager/{self.nodes.network('web')}")
+        (kept / "private.key").unlink()
+        self.nodes.write(TOPOLOGY)
+        for node in ADDRESSES:
+            self.assertEqual(self.nodes.begin(node).wait(), 0, self.nodes.logs())
+        self.nodes.wait_until(lambda: self.nodes.reaches("web", ADDRESSES["bank"]), 30 * SLOWNESS, "the old key stays")
 
     def test_a_private_key_is_root_s_and_nobody_else_sees_it(self):
         kept = Path(f"/var/lib/vne-manager/{self.nodes.network('web')}")
@@ -255,11 +276,28 @@ class Network(unittest.TestCase):
         self.assertNotIn("10.10.2.5 >", heard.read_text())
 
     def test_a_host_gets_no_further_than_the_network_by_a_manager(self):
-        space = self.nodes.name
-        run("ip", "-n", space, "address", "add", "192.0.2.200/24", "dev", BRIDGE)
-        run("ip", "-n", space, "route", "replace", ADDRESSES["web"], "via", ENDPOINTS["london"])
-        self.nodes.run("web", "ip", "route", "replace", "192.0.2.200/32", "via", "169.254.0.1")
-        self.assertFalse(self.nodes.reaches("web", "192.0.2.200", source=ADDRESSES["web"]))
+        # A manager whose namespace has a way out, and a host that has its own engine send there.
+        out = self.nodes.network("london")
+        run("ip", "-n", out, "link", "add", "out", "type", "veth", "peer", "name", "beyond")
+        run("ip", "-n", out, "link", "set", "out", "up", "arp", "off")
+        run("ip", "-n", out, "link", "set", "beyond", "up")
+        run("ip", "-n", out, "route", "add", "203.0.113.0/24", "dev", "out")
+        key = next(line.split()[2] for line in self.nodes.place("web", "applied/node1-0.conf").read_text().splitlines()
+                   if line.startswith("PublicKey"))
+        sockets = self.nodes.place("web", "wireguard")
+        run("unshare", "--mount", "sh", "-c", 'mkdir -p /run/wireguard && mount --bind "$1" /run/wireguard && shift && "$@"',
+            "sh", sockets, "wg", "set", "node1-0", "peer", key, "allowed-ips", "169.254.0.1/32,10.10.0.0/16,203.0.113.0/24")
+        self.nodes.run("web", "ip", "route", "add", "203.0.113.0/24", "via", "169.254.0.1")
+        heard = self.nodes.listen(out, "any", "dst net 203.0.113.0/24")
+
+        def left():
+            self.nodes.reaches("web", "203.0.113.1", source=ADDRESSES["web"])
+            return any(" Out " in line for line in heard.read_text().splitlines())
+        self.assertFalse(left())
+        self.assertIn("203.0.113.1", heard.read_text(), "it did not even come to the manager")
+        # Without the filter it would.
+        run("ip", "netns", "exec", out, "nft", "flush", "chain", "inet", "vne_network", "forward")
+        self.nodes.wait_until(left, 10 * SLOWNESS, "nothing leaves without the filter either")
 
     def test_what_no_tunnel_leads_to_goes_nowhere_and_not_by_the_default_route(self):
         self.assertTrue(self.leads("web", ADDRESSES["bank"]))

@@ -38,8 +38,15 @@ int vne_pidfd_open(pid_t process);
 int vne_pidfd_getfd(int pidfd, int descriptor);
 
 /**
- * socket(2) in the network namespace that a file descriptor names. The calling thread is in its own again afterwards, and
- * the process ends if the kernel refuses that. Returns a file descriptor, or -1 with errno.
+ * Has a signal be heard through a pipe from now on, whichever thread gets it: a byte, its number, each time. No thread
+ * has to block it, and no program that is started inherits anything. All signals share one pipe. Returns its read end,
+ * which is nonblocking, or -1 with errno.
+ */
+int vne_signal_pipe(int signal);
+
+/**
+ * socket(2) in the network namespace that a file descriptor names. The calling thread is in its own again afterwards,
+ * and the process ends if the kernel refuses that. Returns a file descriptor, or -1 with errno.
  */
 int vne_socket_in(int network_namespace, int domain, int type, int protocol);
 
