@@ -22,7 +22,7 @@ public struct KeptNode: Sendable {
     private static let downFile = "down"
     static let privateKeyFile = "private.key"
 
-    /// What was kept by ``keep(topology:keys:as:instance:)``.
+    /// What was kept by ``keep(topology:keys:as:isApart:instance:sources:)``.
     public init(_ place: NetworkPlace) throws(ManagerError) {
         func text(_ name: String) throws(ManagerError) -> String {
             guard let text = try NodeFiles.text("\(place.kept)/\(name)") else {
@@ -54,7 +54,9 @@ public struct KeptNode: Sendable {
         if node.node.role == .host, !(isApart ?? node.isApart) { try await NetworkNode.refuseSecondJoin(place) }
         // Whoever misses a key finds out before anything is replaced.
         _ = try node.configuration(isApart: isApart ?? node.isApart)
-        let own = try await NodeKey(place).publicKey()
+        let key = NodeKey(place)
+        try await key.make()
+        let own = try await key.publicKey()
         guard node.keys[name] == own else {
             let listed = node.keys[name].map { "\($0)" } ?? "none"
             throw ManagerError(

@@ -28,10 +28,9 @@ public struct NodeKeeper {
                 try await bringUp(events)
                 if failure != nil { log("\(place.label): all is up") }
                 failure = nil
-            } catch  where error.kind == .missing {
-                // The node left the network.
-                throw error
             } catch {
+                // The node left the network.
+                guard error.kind != .missing else { throw error }
                 // Once, not each second.
                 if failure != error.description { log("\(place.label): \(error)") }
                 failure = error.description

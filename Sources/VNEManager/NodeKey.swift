@@ -9,11 +9,15 @@ public struct NodeKey: Sendable {
         path = "\(place.kept)/\(KeptNode.privateKeyFile)"
     }
 
-    /// The public half; the key is made if there is none.
-    public func publicKey() async throws(ManagerError) -> WireGuardKey {
+    /// Makes the key if there is none.
+    public func make() async throws(ManagerError) {
         if try NodeFiles.text(path) == nil {
             try NodeFiles.write(try await Program(["wg", "genkey"]).run(), to: path)
         }
+    }
+
+    /// The public half.
+    public func publicKey() async throws(ManagerError) -> WireGuardKey {
         let text = try await Program(["wg", "pubkey"]).run(input: try privateKey())
         guard let key = WireGuardKey(String(text.prefix { $0 != "\n" })) else {
             throw ManagerError(.failed, "\(path) holds no key of WireGuard")
@@ -23,7 +27,7 @@ public struct NodeKey: Sendable {
 
     func privateKey() throws(ManagerError) -> String {
         guard let text = try NodeFiles.text(path) else {
-            throw ManagerError(.missing, "there is no \(path): this node has no key yet (vne-manager key)")
+            throw ManagerError(.failed, "there is no \(path): this node has no key (vne-manager key)")
         }
         return text
     }

@@ -1,4 +1,5 @@
 import ArgumentParser
+import Glibc
 import PolicyModel
 import VNEManager
 
@@ -28,6 +29,7 @@ struct NetworkOptions: ParsableArguments {
     /// Where it is on this node.
     var place: NetworkPlace {
         get throws {
+            try Self.needRoot()
             if let network { return NetworkPlace(network: network, instance: instance.instance) }
             let networks = NetworkPlace.networks(of: instance.instance)
             guard let only = networks.first else {
@@ -47,6 +49,11 @@ struct NetworkOptions: ParsableArguments {
 
     static func check(_ network: String) throws {
         guard network.isName else { throw ValidationError("“\(network)” is no name of a network: \(String.nameRule).") }
+    }
+
+    /// What nodes keep is root's, and so are namespaces: to others it would look as if there were nothing.
+    static func needRoot() throws {
+        guard geteuid() == 0 else { throw Failure.failed("a node of a network is root's: run this with sudo") }
     }
 
     /// Changes the node, as it is kept once nobody else changes it.

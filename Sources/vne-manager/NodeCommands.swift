@@ -20,7 +20,10 @@ struct KeyCommand: AsyncParsableCommand {
     @OptionGroup var instance: NodeInstance
 
     func run() async throws {
-        print(try await NodeKey(NetworkPlace(network: network, instance: instance.instance)).publicKey())
+        try NetworkOptions.needRoot()
+        let key = NodeKey(NetworkPlace(network: network, instance: instance.instance))
+        try await key.make()
+        print(try await key.publicKey())
     }
 
     func validate() throws { try NetworkOptions.check(network) }
@@ -64,6 +67,7 @@ struct JoinCommand: AsyncParsableCommand {
     @OptionGroup var instance: NodeInstance
 
     func run() async throws {
+        try NetworkOptions.needRoot()
         func text(_ path: String) throws -> String {
             String(decoding: try TopologyArgument.bytes(of: path), as: UTF8.self)
         }
