@@ -285,7 +285,8 @@ with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as client:
         gap, broken, answers = json.loads(out.strip().splitlines()[-1])
         print(f"\n  {gap:.3f} s without an answer, {broken} connections broken, {answers} answers", flush=True)
         self.assertEqual(broken, 0)
-        self.assertLess(gap, 1 * SLOWNESS)
+        # What BGP alone would wait; make bench-overlay measures.
+        self.assertLess(gap, 3 * SLOWNESS)
 
 
 class TwoNetworks(unittest.TestCase):

@@ -24,6 +24,8 @@ managers:
 hosts:
   web: {address: 10.10.255.11}
   bank: {address: 10.10.255.12}
+# No link is given up because this machine is busy.
+failureDetection: {interval: 200ms}
 """
 ENDPOINTS = {"london": "192.0.2.1", "paris": "192.0.2.2", "web": "192.0.2.11", "bank": "192.0.2.12"}
 ADDRESSES = {"london": "10.10.255.1", "paris": "10.10.255.2", "web": "10.10.255.11", "bank": "10.10.255.12"}
