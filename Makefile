@@ -99,8 +99,7 @@ $(BPF_EMPTY): $(BPF_OUTPUT)/empty.o
 -include $(wildcard $(BPF_OUTPUT)/*.d)
 
 build: bpf ## build the release binaries: bin/vne-agent, bin/vne-manager
-	$(SWIFT) build $(RELEASE) --product vne-agent
-	$(SWIFT) build $(RELEASE) --product vne-manager
+	$(SWIFT) build $(RELEASE)
 	@mkdir -p bin
 	install -m 755 -s -t bin "$$($(SWIFT) build $(RELEASE) --show-bin-path)/vne-agent" \
 		"$$($(SWIFT) build $(RELEASE) --show-bin-path)/vne-manager"
