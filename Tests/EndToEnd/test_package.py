@@ -98,9 +98,10 @@ class Files(unittest.TestCase):
         with tempfile.TemporaryDirectory() as output:
             make("deb", f"DEB_OUTPUT={output}", f"SOURCE_DATE_EPOCH={date}", umask=0o077,
                  env={**os.environ, "TZ": "Asia/Tokyo", "LC_ALL": "C"})
-            again = Path(output) / package().name
-            self.assertEqual(again.read_bytes(), package().read_bytes())
-            self.assertEqual(os.listdir(output), [again.name])
+            made = {package(name).name: package(name) for name in ("vne", "vne-manager")}
+            self.assertEqual(set(os.listdir(output)), set(made))
+            for name, first in made.items():
+                self.assertEqual((Path(output) / name).read_bytes(), first.read_bytes(), name)
 
     def test_files_are_roots_and_lie_where_packages_may_put_them(self):
         for member in self.members():
