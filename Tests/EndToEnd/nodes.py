@@ -63,6 +63,7 @@ class Nodes:
                 run("ip", "netns", "delete", self.network(node, network), check=False)
                 for place in ("/run", "/var/lib"):
                     shutil.rmtree(f"{place}/vne-manager/{self.network(node, network)}", ignore_errors=True)
+            Path(f"/run/vne-manager/{host.name}.lock").unlink(missing_ok=True)
             host.__exit__()
         for child in self.children:
             child.wait()
