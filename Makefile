@@ -195,7 +195,7 @@ install-agent:
 install-manager:
 	install -D -m 755 bin/vne-manager $(DESTDIR)$(PREFIX)/bin/vne-manager
 	install -d $(SHARE)/doc/vne-manager
-	install -m 644 -t $(SHARE)/doc/vne-manager CHANGELOG.md docs/OVERLAY.md
+	install -m 644 -t $(SHARE)/doc/vne-manager CHANGELOG.md docs/OVERLAY.md docs/KEYSETS.md
 	install -D -m 644 packaging/systemd/vne-network@.service $(DESTDIR)$(SYSTEMD_UNITS)/vne-network@.service
 	sed -i -e 's|/usr/bin/|$(PREFIX)/bin/|' -e 's|/usr/share/|$(PREFIX)/share/|' \
 		$(DESTDIR)$(SYSTEMD_UNITS)/vne-network@.service

@@ -101,8 +101,8 @@ struct DownCommand: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "down", abstract: "Take this node down: tunnels, routing and the network's namespace.",
         discussion: """
-            What the node keeps stays for the next “up”, until when “run” leaves it alone. Applications reach nothing else of the address space meanwhile, \
-            and nothing of theirs leaves by another way. Example: vne-manager down
+            What the node keeps stays for the next “up”; “run” leaves it down until then. Applications reach nothing else \
+            of the address space meanwhile, and nothing of theirs leaves by another way. Example: vne-manager down
             """)
 
     @OptionGroup var network: NetworkOptions

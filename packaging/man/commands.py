@@ -1,10 +1,10 @@
-"""Pages of section 1 from what `vne-agent --experimental-dump-help` says: the help texts are the only source."""
+"""Pages of section 1 from what a program's `--experimental-dump-help` says: the help texts are the only source."""
 
 import re
 
 import roff
 
-# What every page lists once, in vne-agent(1).
+# What every page lists once, in the program's own.
 _EVERYWHERE = {"help", "version"}
 
 
