@@ -52,10 +52,11 @@ FUZZ_BUILD  := .build/fuzz
 BUILD_PACKAGES := libbpf-dev libelf-dev zlib1g-dev libyaml-dev linux-libc-dev bpftool pkg-config python3
 TEST_PACKAGES  := $(BUILD_PACKAGES) nginx-light redis-server redis-tools curl netcat-openbsd strace iproute2 clang-format-14 \
 	libpython3.11-testsuite bind9-dnsutils dnsmasq-base iputils-ping openssh-server openssh-client caddy nftables \
-	systemd python3-jsonschema lintian man-db mandoc zsh fish bird2 wireguard-tools wireguard-go tcpdump openssl
+	systemd python3-jsonschema lintian man-db mandoc zsh fish bird2 wireguard-tools wireguard-go tcpdump openssl \
+	etcd-server etcd-client
 KERNELS_PACKAGES := qemu-system-x86 mmdebstrap cpio kmod e2fsprogs
 DEMO_PACKAGES  := $(BUILD_PACKAGES) nginx-light redis-server redis-tools curl iproute2
-DEMO_OVERLAY_PACKAGES := $(DEMO_PACKAGES) nftables bird2 wireguard-tools wireguard-go procps
+DEMO_OVERLAY_PACKAGES := $(DEMO_PACKAGES) nftables bird2 wireguard-tools wireguard-go procps etcd-server etcd-client
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
@@ -128,7 +129,7 @@ test-e2e: packages-test deb ## tests on real applications, hosts and attacks (ro
 
 test-overlay: packages-test build ## the part of test-e2e that is about networks across hosts (root)
 	@./packaging/need-root test-overlay
-	cd Tests/EndToEnd && python3 -m unittest -v test_overlay test_network test_faults
+	cd Tests/EndToEnd && python3 -m unittest -v test_overlay test_network test_claims test_faults
 
 endurance: packages-test deb ## kill the daemon KILLS times and upgrade the package UPGRADES times under load (root)
 	@./packaging/need-root endurance

@@ -5,6 +5,9 @@ import PolicyModel
 ///
 /// A node announces what it owns and nothing else, and whoever hears it takes only that. Managers pass on what they
 /// took; hosts pass on nothing, so that no traffic of others goes through them.
+///
+/// What hosts may claim a manager takes from the host that has it, and no other one. Who may be the origin of a route is what
+/// BIRD has tables of route origins for (RFC 6811), and a table that changes is looked at again without a new session.
 extension NodeCompiler {
     /// The private autonomous systems of four bytes begin there (RFC 6996).
     private static let firstSystem: UInt32 = 4_200_000_000
@@ -16,6 +19,7 @@ extension NodeCompiler {
         lines += ["log syslog all;", "router id \(node.address);", "", "protocol device {", "}", ""]
         lines += ["# What is this node's own, whether anything is up or not."]
         lines += block("protocol static own", ["ipv4;", "route \(node.address)/32 via \"lo\";"])
+        lines += claimed
         lines += block("filter announced", announced)
         lines += block("protocol kernel", kernel)
         let detection = topology.failureDetection
@@ -45,11 +49,13 @@ extension NodeCompiler {
     private var kernel: [String] {
         let filter = ["if source != RTS_BGP then reject;", "krt_prefsrc = \(node.address);", "accept;"]
         let learnt =
-            node.role == .host && !node.applications.isEmpty
+            node.role == .host && !(node.applications + node.claims).isEmpty
             ? ["import filter {"]
                 + indented([
                     "if krt_source != \(NodeConfiguration.applicationRoutes) then reject;",
-                    "if net ~ [ \(single(node.applications)) ] then accept;", "reject;",
+                    "if net !~ [ \(single(node.applications + node.claims)) ] then reject;",
+                    // One that came from another host is this one's from now on.
+                    "preference = 200;", "accept;",
                 ]) + ["};"]
             : ["import none;"]
         return ["merge paths on;"] + (learnt.count > 1 ? ["learn;"] : []) + ["ipv4 {"]
@@ -72,7 +78,7 @@ extension NodeCompiler {
         let device = topology.device(of: tunnel, at: node)
         let local = topology.linkAddress(of: node, over: tunnel.underlayIndex)
         let remote = topology.linkAddress(of: peer, over: tunnel.underlayIndex)
-        var channel = ["import filter {"]
+        var channel = judgesClaims ? ["import table on;", "import filter {"] : ["import filter {"]
         // A way that somebody tells of is through himself: else he could send others' packets in circles, or in clear.
         channel += indented(["if bgp_next_hop != \(remote) then reject;"] + accepted(from: peer, tunnel))
         // Hosts share a manager's device, and cannot reach each other over it without the manager.
@@ -93,16 +99,46 @@ extension NodeCompiler {
     private func accepted(from peer: Node, _ tunnel: Tunnel) -> [String] {
         var lines: [String] = []
         switch (tunnel.kind, node.role) {
-        case (.direct, _), (.spoke, .manager):
+        case (.spoke, .manager):
+            lines.append("if net !~ [ \(single(own(peer) + peer.claims)) ] then reject;")
+            lines += unclaimed(peer.claims, origin: "\(system(of: peer))")
+        case (.direct, _):
             lines.append("if net !~ [ \(single(own(peer))) ] then reject;")
         default:
             // Single addresses of the network, and never what is this node's.
             lines.append("if net ~ [ \(single(own(node))) ] then reject;")
             lines.append("if net !~ [ \(single(topology.addressSpace)) ] then reject;")
+            if judgesClaims { lines += unclaimed(claimable, origin: "bgp_path.last") }
         }
         lines.append("if \(Self.shutdown) ~ bgp_community then bgp_local_pref = 0;")
         lines.append("accept;")
         return lines
+    }
+
+    // MARK: Claims
+
+    /// Whether this node knows who has what of that which hosts may claim.
+    private var judgesClaims: Bool { node.role == .manager && !topology.store.isEmpty }
+
+    /// All that hosts may claim, each prefix once.
+    private var claimable: [IPPrefix] { Set(topology.hosts.flatMap(\.claims)).sorted() }
+
+    /// Who has what, as origins of routes.
+    private var claimed: [String] {
+        guard judgesClaims else { return [] }
+        let routes = topology.hosts.flatMap { host in
+            claims.addresses(of: host).map { "route \($0)/32 max 32 as \(system(of: host));" }
+        }
+        return block("roa4 table claims", ["min settle time 1 ms;", "max settle time 5 ms;"])
+            + block("protocol static claimed", ["roa4 {", "    table claims;", "};"] + routes)
+    }
+
+    /// Refuses what nobody claimed, or somebody else.
+    private func unclaimed(_ prefixes: [IPPrefix], origin: String) -> [String] {
+        guard !prefixes.isEmpty else { return [] }
+        return [
+            "if net ~ [ \(single(prefixes)) ] && roa_check(claims, net, \(origin)) != ROA_VALID then reject;"
+        ]
     }
 
     private func block(_ head: String, _ lines: some Sequence<String>) -> [String] {

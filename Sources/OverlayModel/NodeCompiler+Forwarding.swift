@@ -24,9 +24,11 @@ extension NodeCompiler {
             node.role == .host
             ? "iifname != \"\(Self.carrier)\" oifname != \"\(Self.carrier)\" drop" : "iifname \"\(Self.carrier)\" drop"
         // Those of a network that is kept apart are here.
+        let own = node.applications + node.claims
         let applications =
-            isApart && !node.applications.isEmpty
-            ? "ip daddr { \(node.applications.map(text).joined(separator: ", ")) } accept\n            " : ""
+            isApart && !own.isEmpty
+            ? "ip daddr { \(own.map(text).joined(separator: ", ")) } accept\n        " : ""
+        let store = storeRules.map { "\($0)\n        " }.joined()
         let filter = """
             table inet vne_network
             delete table inet vne_network
@@ -59,7 +61,7 @@ extension NodeCompiler {
                     ip saddr \(links) ip daddr \(links) tcp dport 179 accept
                     ip saddr \(links) ip daddr \(links) tcp sport 179 accept
                     ip saddr \(links) ip daddr \(links) udp dport 3784 accept
-                    \(applications)drop
+                    \(store)\(applications)drop
                 }
 
                 chain forward {

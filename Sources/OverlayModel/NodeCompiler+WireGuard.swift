@@ -36,7 +36,9 @@ extension NodeCompiler {
         guard tunnel.carriesData else { return [link] }
         switch tunnel.kind {
         case .mesh: return [link] + topology.addressSpace
-        case .spoke: return [link] + (node.role == .manager ? own(peer) : topology.addressSpace)
+        case .spoke:
+            guard node.role == .manager else { return [link] + topology.addressSpace }
+            return [link] + own(peer) + claims.addresses(of: peer).map { IPPrefix($0) }
         case .direct: return [link] + own(peer)
         }
     }

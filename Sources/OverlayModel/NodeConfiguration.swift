@@ -35,6 +35,8 @@ public struct NodeConfiguration: Hashable, Sendable {
     public var files: [File]
     /// In the order of their names.
     public var devices: [Device]
+    /// Of a manager, where it finds the store: URLs of etcd, its own first.
+    public var storeEndpoints: [String]
 
     /// The text of a file; empty if this node has none of that path.
     public func text(_ path: String) -> String { files.first { $0.path == path }?.text ?? "" }
@@ -45,9 +47,10 @@ public struct NodeConfiguration: Hashable, Sendable {
     ///   - isDraining: whether the others are asked to take other ways than those through this node.
     ///   - isApart: whether applications run in the network's namespace, beside those of another network with the same
     ///     addresses, and not in the host's own.
+    ///   - claims: who has which of the addresses that hosts may claim; of a manager.
     public init(
         of node: Node, in topology: Topology, keys: [String: WireGuardKey], isDraining: Bool = false,
-        isApart: Bool = false
+        isApart: Bool = false, claims: Claims = Claims()
     ) throws(Missing) {
         let tunnels = topology.tunnels(of: node)
         let missing = Set(tunnels.map { $0.peer(of: node).name }).filter { keys[$0] == nil }.sorted()
@@ -60,14 +63,15 @@ public struct NodeConfiguration: Hashable, Sendable {
         self.node = node
         let compiler = NodeCompiler(
             topology: topology, node: node, tunnels: tunnels, keys: keys, isDraining: isDraining,
-            isApart: isApart)
+            isApart: isApart, claims: claims)
+        storeEndpoints = node.role == .manager ? compiler.storeEndpoints : []
         devices = compiler.devices.map {
             Device(name: $0.name, configuration: compiler.text(of: $0), mtu: $0.mtu)
         }
         files =
             (compiler.tunnelFiles + compiler.joinFiles + [
                 compiler.routingFile, compiler.addressFile, compiler.settingsFile, compiler.filterFile,
-            ]).sorted { $0.path < $1.path }
+            ] + [compiler.storeFile].compactMap { $0 }).sorted { $0.path < $1.path }
     }
 }
 
@@ -79,6 +83,7 @@ struct NodeCompiler {
     let keys: [String: WireGuardKey]
     let isDraining: Bool
     let isApart: Bool
+    let claims: Claims
 
     /// A device and the tunnels that share it.
     struct Device {
@@ -101,6 +106,7 @@ struct NodeCompiler {
             .sorted { $0.name < $1.name }
     }
 
-    /// What a node may be the source of, and announce: its own address, and those that its applications may have.
+    /// What a node may be the source of, and announce, whatever anybody claims: its own address, and those that only its
+    /// applications may have.
     func own(_ node: Node) -> [IPPrefix] { [IPPrefix(node.address)] + node.applications }
 }

@@ -20,6 +20,8 @@ public struct Topology: Hashable, Sendable {
     public var environments: [NetworkEnvironment]
     /// Managers and hosts, by their numbers.
     public var nodes: [Node]
+    /// The managers that keep the claims of addresses, in the order of the file; none where nothing may be claimed.
+    public var store: [String]
     /// How a silent link is found out.
     public var failureDetection: FailureDetection
     /// The file's name, for messages.
@@ -91,6 +93,9 @@ public struct Node: Hashable, Sendable {
     public var direct: [String]
     /// Of a host, the addresses that its applications may have, and nobody else's, in the order of the file.
     public var applications: [IPPrefix]
+    /// Of a host, the addresses that its applications may have while no other host has them (``Claims``), in the order of the
+    /// file.
+    public var claims: [IPPrefix]
     /// Where the file has it.
     public var line: Int
 }

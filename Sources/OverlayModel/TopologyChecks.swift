@@ -10,6 +10,8 @@ struct TopologyChecks {
     private(set) var underlays: [Underlay] = []
     /// By their numbers; without those that could not be read.
     private(set) var nodes: [Node] = []
+    /// The names of the managers that keep the store.
+    private(set) var store: [String] = []
 
     init(draft: TopologyDraft, nearest: NearestWord) {
         self.draft = draft
@@ -24,9 +26,11 @@ struct TopologyChecks {
         checkAddresses()
         checkEndpoints()
         checkApplications()
+        checkClaims()
         let managers = draft.nodes.filter { $0.role == .manager }.map(\.name.value)
         nodes = draft.nodes.compactMap { node($0, managers: managers) }.sorted { $0.number < $1.number }
         joinDirectly()
+        checkStore(managers: managers)
         // What is missing because it could not be read is no second mistake.
         if isComplete, errors.isEmpty { checkWays() }
     }
@@ -232,6 +236,51 @@ struct TopologyChecks {
         }
     }
 
+    /// Hosts may claim the same addresses, but none that is some host's for good.
+    private mutating func checkClaims() {
+        let assigned = draft.environments.flatMap(\.addresses).map(\.value)
+        let given = draft.nodes.flatMap { node in node.applications.map { (prefix: $0, node: node) } }
+        for node in draft.nodes {
+            for claim in node.claims {
+                let name = "\("\(claim.value)".quoted) that \(node.title) may claim"
+                if !assigned.contains(where: { $0.contains(claim.value) }) {
+                    report(claim.mark, "\(name) is not inside an environment's prefix")
+                } else if let other = given.first(where: { $0.prefix.value.overlaps(claim.value) }) {
+                    report(
+                        claim.mark,
+                        "\(name) overlaps \("\(other.prefix.value)".quoted), which \(other.node.title) has for good, line "
+                            + "\(other.prefix.mark.line)")
+                }
+            }
+        }
+    }
+
+    /// Whatever is claimed is kept by an odd number of managers, so that the death of less than half of them is none of
+    /// the store.
+    private mutating func checkStore(managers: [String]) {
+        guard let named = draft.store else {
+            if let claim = draft.nodes.flatMap(\.claims).first {
+                let some = managers.prefix(managers.count < 3 ? 1 : 3)
+                report(
+                    claim.mark, "what hosts may claim needs managers that keep it",
+                    suggestion: "store: [\(some.joined(separator: ", "))]")
+            }
+            return
+        }
+        store = distinct(named.names) { checks, name in
+            guard !managers.contains(name.value) else { return true }
+            // One that could not be read is no second mistake.
+            let isHost = checks.draft.nodes.contains { $0.name.value == name.value && $0.role == .host }
+            guard isHost || !checks.draft.nodeNames.contains(name.value) else { return true }
+            checks.report(
+                name.mark, "there is no manager \(name.value.quoted)",
+                suggestion: checks.nearest.find(name.value, in: managers))
+            return false
+        }
+        guard store.count == named.names.count, ![1, 3, 5].contains(store.count) else { return }
+        report(named.mark, "a store is kept by 1, 3 or 5 managers; found \(store.count)")
+    }
+
     private struct Place: Hashable {
         var underlay: String
         var address: IPAddress
@@ -269,6 +318,7 @@ struct TopologyChecks {
             name: draft.name.value, role: draft.role, address: address,
             number: UInt32(truncatingIfNeeded: address.rawValue - subnet.network.rawValue), endpoints: endpoints,
             managers: own, direct: directPeers(of: draft), applications: draft.applications.map(\.value),
+            claims: draft.claims.map(\.value),
             line: draft.name.mark.line)
     }
 

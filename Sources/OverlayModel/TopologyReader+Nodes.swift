@@ -15,6 +15,8 @@ struct TopologyDraft {
     var nodes: [NodeDraft] = []
     /// Also of those that could not be read.
     var nodeNames: Set<String> = []
+    /// nil if the file names none.
+    var store: (names: [Marked<String>], mark: YAMLMark)?
 }
 
 /// An underlay of the file.
@@ -36,11 +38,12 @@ struct NodeDraft {
     var managers: [Marked<String>]?
     var direct: [Marked<String>] = []
     var applications: [Marked<IPPrefix>] = []
+    var claims: [Marked<IPPrefix>] = []
 }
 
 extension TopologyReader {
     mutating func nodes(_ node: YAMLNode, _ role: Node.Role, into draft: inout TopologyDraft) {
-        let ofHosts = ["managers", "direct", "applications"]
+        let ofHosts = ["managers", "direct", "applications", "claims"]
         let keys = ["address", "endpoints"] + (role == .host ? ofHosts : [])
         guard let entries = entries(node, expected: "\(role.rawValue)s by name") else { return }
         if role == .manager, entries.isEmpty { report(node.mark, "expected managers by name; found none") }
@@ -67,10 +70,8 @@ extension TopologyReader {
             if let node = fields["endpoints"] { endpoints(node, of: &found) }
             if let node = fields["managers"] { found.managers = names(node, expected: "a manager or a list of them") }
             if let node = fields["direct"] { found.direct = names(node, expected: "a host or a list of them") ?? [] }
-            if let node = fields["applications"] {
-                let items = items(node, expected: "a prefix, an address, or a list of them") ?? []
-                found.applications = items.compactMap { prefix($0) }
-            }
+            if let node = fields["applications"] { found.applications = prefixes(node) }
+            if let node = fields["claims"] { found.claims = prefixes(node) }
             if !isKnown { draft.nodes.append(found) }
         }
     }
@@ -92,7 +93,11 @@ extension TopologyReader {
         }
     }
 
-    private mutating func names(_ node: YAMLNode, expected what: String) -> [Marked<String>]? {
+    private mutating func prefixes(_ node: YAMLNode) -> [Marked<IPPrefix>] {
+        (items(node, expected: "a prefix, an address, or a list of them") ?? []).compactMap { prefix($0) }
+    }
+
+    mutating func names(_ node: YAMLNode, expected what: String) -> [Marked<String>]? {
         items(node, expected: what)?.compactMap { item in
             text(item, expected: what).map { Marked(value: $0, mark: item.mark) }
         }

@@ -8,7 +8,8 @@ struct TopologyReader: DocumentReader {
     static let unbuiltKeys = ["clients", "sites", "bridges", "egress", "multicast"]
 
     private static let keys = [
-        "network", "addressSpace", "subnets", "underlays", "environments", "managers", "hosts", "failureDetection",
+        "network", "addressSpace", "subnets", "underlays", "environments", "managers", "hosts", "store",
+        "failureDetection",
     ]
 
     /// The whole file; nil if it is none at all. What it returns is valid only if no error was reported.
@@ -33,6 +34,9 @@ struct TopologyReader: DocumentReader {
         if let node = fields["environments"] { environments(node, into: &draft) }
         if let node = fields["managers"] { nodes(node, .manager, into: &draft) }
         if let node = fields["hosts"] { nodes(node, .host, into: &draft) }
+        if let node = fields["store"] {
+            draft.store = (names(node, expected: "a manager or a list of them") ?? [], node.mark)
+        }
         let detection = fields["failureDetection"].flatMap { failureDetection($0) } ?? .standard
 
         var checks = TopologyChecks(draft: draft, nearest: nearest)
@@ -46,7 +50,7 @@ struct TopologyReader: DocumentReader {
             environments: draft.environments.map {
                 NetworkEnvironment(name: $0.name.value, addresses: $0.addresses.map(\.value))
             },
-            nodes: checks.nodes, failureDetection: detection, source: source)
+            nodes: checks.nodes, store: checks.store, failureDetection: detection, source: source)
     }
 
     private mutating func refuseIPv6(_ space: [Marked<IPPrefix>]) {

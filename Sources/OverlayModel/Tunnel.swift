@@ -86,7 +86,7 @@ extension Topology {
     public var mtu: Int? { tunnels.filter(\.carriesData).map(\.mtu).min() }
 
     /// The address of a node's end of its tunnels over an underlay.
-    func linkAddress(of node: Node, over underlayIndex: Int) -> IPAddress {
+    public func linkAddress(of node: Node, over underlayIndex: Int) -> IPAddress {
         let block = UInt128(underlayIndex) << UInt128(32 - nodeSubnet.length)
         return IPAddress(rawValue: linkSubnet.network.rawValue + block + UInt128(node.number))
     }

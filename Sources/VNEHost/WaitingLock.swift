@@ -3,7 +3,7 @@ internal import Glibc
 
 /// A lock on a file that processes wait for, for as long as this value lives. The kernel drops it with the process, however
 /// that ends.
-public final class WaitingLock {
+public final class WaitingLock: Sendable {
     private let descriptor: Descriptor
 
     /// Takes the lock once no other process has it.

@@ -6,7 +6,7 @@ internal import Glibc
 /// Its number alone says nothing once it has ended: it is known by what it was started with, too.
 struct EngineProcess: Hashable, Sendable {
     let id: pid_t
-    private let mark: String
+    private let place: NetworkPlace
     private static let variable = "VNE_NETWORK"
 
     /// The process whose number a file has, if it still runs that program for the network.
@@ -15,18 +15,21 @@ struct EngineProcess: Hashable, Sendable {
             let name = try? NodeFiles.text("/proc/\(id)/comm"), name == "\(program)\n"
         else { return nil }
         self.id = id
-        mark = "\(Self.variable)=\(place.label)"
+        self.place = place
         guard isAlive else { return nil }
     }
 
     /// What starts a program as an engine of a network.
     static func marked(_ place: NetworkPlace) -> [String] { ["env", "\(variable)=\(place.label)"] }
 
-    /// Whether it runs; one that ended and that nobody has asked about has no environment any more.
-    var isAlive: Bool {
+    /// Whether a process was started for a network by its manager.
+    static func isMarked(_ id: pid_t, _ place: NetworkPlace) -> Bool {
         guard let environment = try? NodeFiles.text("/proc/\(id)/environ") else { return false }
-        return environment.split(separator: "\0").contains { $0 == mark }
+        return environment.split(separator: "\0").contains { $0 == "\(variable)=\(place.label)" }
     }
+
+    /// Whether it runs; one that ended and that nobody has asked about has no environment any more.
+    var isAlive: Bool { Self.isMarked(id, place) }
 
     /// Asks processes to end, and waits until they have; those that take longer than five seconds are killed.
     static func end(_ processes: [EngineProcess]) async throws(ManagerError) {

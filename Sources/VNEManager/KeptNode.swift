@@ -3,7 +3,8 @@ internal import PolicyModel
 
 /// What a node keeps of a network, so that it comes up by itself after a reboot: `topology.yaml`, `keys.yaml` (public keys
 /// of the nodes), `node` (its own name), `private.key`, `apart` where its applications are in
-/// the network's own namespace, `draining` while it is drained, and `down` while it was taken down.
+/// the network's own namespace, `draining` while it is drained, `down` while it was taken down, and at a manager `claims`, what the
+/// store said last, and `etcd`, the store's data.
 public struct KeptNode: Sendable {
     /// Where it is kept.
     public let place: NetworkPlace
@@ -19,15 +20,15 @@ public struct KeptNode: Sendable {
     private static let nameFile = "node"
     private static let drainingFile = "draining"
     private static let apartFile = "apart"
-    private static let downFile = "down"
+    static let downFile = "down"
+    private static let claimsFile = "claims"
     static let privateKeyFile = "private.key"
 
     /// What was kept by ``keep(topology:keys:as:isApart:instance:sources:)``.
     public init(_ place: NetworkPlace) throws(ManagerError) {
         func text(_ name: String) throws(ManagerError) -> String {
             guard let text = try NodeFiles.text("\(place.kept)/\(name)") else {
-                throw ManagerError(
-                    .missing, "this node has no \(name) of \(place.label): join the network first (vne-manager join)")
+                throw Self.missing(name, place)
             }
             return text
         }
@@ -91,6 +92,11 @@ public struct KeptNode: Sendable {
         }
     }
 
+    static func missing(_ file: String, _ place: NetworkPlace) -> ManagerError {
+        ManagerError(
+            .missing, "this node has no \(file) of \(place.label): join the network first (vne-manager join)")
+    }
+
     private static func parse(_ text: String, source: String) throws(ManagerError) -> Topology {
         do throws(DocumentErrors) {
             return try TopologyFile.parse(text, source: source)
@@ -103,8 +109,10 @@ public struct KeptNode: Sendable {
     func configuration() throws(ManagerError) -> NodeConfiguration { try configuration(isApart: isApart) }
 
     private func configuration(isApart: Bool) throws(ManagerError) -> NodeConfiguration {
+        let claims = try self.claims
         do throws(NodeConfiguration.Missing) {
-            return try NodeConfiguration(of: node, in: topology, keys: keys, isDraining: isDraining, isApart: isApart)
+            return try NodeConfiguration(
+                of: node, in: topology, keys: keys, isDraining: isDraining, isApart: isApart, claims: claims)
         } catch {
             throw ManagerError(.invalid, "\(error)")
         }
@@ -119,6 +127,19 @@ public struct KeptNode: Sendable {
     /// Asks the others to take other ways from the next look on, or no longer.
     public func drain(_ isDraining: Bool) throws(ManagerError) { try mark(Self.drainingFile, isDraining) }
 
+    /// Who has what, as the store said last: it holds while the store does not answer, as no claim expires.
+    var claims: Claims {
+        get throws(ManagerError) {
+            guard let text = try NodeFiles.text("\(place.kept)/\(Self.claimsFile)") else { return Claims() }
+            // One that nobody can read is nobody's; the store's next answer replaces it.
+            return Claims(text: text) ?? Claims()
+        }
+    }
+
+    func keep(_ claims: Claims) throws(ManagerError) {
+        try NodeFiles.write(claims.text, to: "\(place.kept)/\(Self.claimsFile)")
+    }
+
     /// Whether the node was taken down, and stays so until somebody brings it up.
     public var isDown: Bool { NodeFiles.names(in: place.kept).contains(Self.downFile) }
 
@@ -128,7 +149,4 @@ public struct KeptNode: Sendable {
         let path = "\(place.kept)/\(file)"
         if isMarked { try NodeFiles.write("", to: path) } else { try NodeFiles.remove(path) }
     }
-
-    /// Forgets the network, the private key included.
-    public func forget() throws(ManagerError) { try NodeFiles.remove(place.kept) }
 }

@@ -15,9 +15,12 @@ public struct NetworkNode: Sendable {
         self.kept = kept
     }
 
-    private var place: NetworkPlace { kept.place }
-    var tunnels: Tunnels { Tunnels(place: place, key: NodeKey(place)) }
-    var routing: Routing { Routing(place: place) }
+    var place: NetworkPlace { kept.place }
+    var running: RunningNode { RunningNode(place) }
+    var tunnels: Tunnels { running.tunnels }
+    var routing: Routing { running.routing }
+    var store: Store { running.store }
+    var isUp: Bool { running.isUp }
 
     /// Brings the node up, or to what is kept if it is up. Nobody else changes networks of the node meanwhile
     /// (``NetworkPlace/changing(_:)``).
@@ -40,10 +43,11 @@ public struct NetworkNode: Sendable {
                 namespace: place.label, told: "\(place.applied)/network.batch")
             try await host.apply(namespace: nil, told: place.toldHost)
         } else {
-            try await removeJoin()
+            try await running.removeJoin()
         }
         if kept.node.role == .host { try NodeFiles.write(configuration.text("policy.yaml"), to: place.policy) }
         try await routing.reconcile(configuration.text("bird.conf"))
+        try await store.reconcile(configuration.text("etcd.env"))
         try await leadToApplications()
     }
 
@@ -57,7 +61,10 @@ public struct NetworkNode: Sendable {
     public func leadToApplications() async throws(ManagerError) {
         guard kept.node.role == .host else { return }
         let own = kept.node.applications
-        let ready = try await addresses().filter { address in own.contains { $0.contains(address) } }
+        let claimed = self.claimed
+        let ready = try await addresses().filter { address in
+            claimed.contains(address) || own.contains { $0.contains(address) }
+        }
         let led = try await applications()
         var lines = ready.subtracting(led).sorted().map {
             "route replace \(NodeConfiguration.applicationRoute(to: $0, in: kept.topology, isApart: kept.isApart))"
@@ -68,38 +75,50 @@ public struct NetworkNode: Sendable {
         if !lines.isEmpty { try await Batch(lines.joined(separator: "\n")).apply(namespace: place.label) }
     }
 
-    /// Takes the node down, until somebody brings it up: its tunnels, its routing, its namespace. What is kept stays, and so
-    /// do the host's routes that lead nowhere: applications do not find another way into the address space.
-    public func down() async throws(ManagerError) {
-        let inside = try await strangers()
-        guard inside.isEmpty else {
-            throw ManagerError(
-                .failed,
-                "processes run in the namespace \(place.label), and would lose their network: end them first ("
-                    + "\(inside.map(String.init).joined(separator: ", ")))")
-        }
-        try kept.takeDown(true)
-        if isUp {
-            // Applications first: what they send from here on goes nowhere.
-            _ = try await Program(["ip", "-n", place.label, "link", "delete", NodeConfiguration.carrier]).finish()
-        }
-        try await EngineProcess.end(engines)
-        if isUp {
-            try await tunnels.remove()
-            try await Program(["ip", "netns", "delete", place.label]).run()
-        }
-        try NodeFiles.remove(place.running)
+    /// Has a manager's tunnels and routing believe of hosts what they claimed and have.
+    func believe(_ claims: Claims) async throws(ManagerError) {
+        try kept.keep(claims)
+        guard isUp, !kept.isDown else { return }
+        let configuration = try kept.configuration()
+        try await tunnels.tell(configuration.devices)
+        try await routing.reconcile(configuration.text("bird.conf"))
     }
 
-    /// Takes the node down and forgets the network, its key included.
-    public func leave() async throws(ManagerError) {
-        try await down()
-        try await removeJoin()
-        try kept.forget()
+    /// The addresses of this host's applications that others may have, too: whose they are, the network's managers say.
+    func wanted() async throws(ManagerError) -> Set<IPAddress> {
+        let claims = kept.node.claims
+        return try await addresses().filter { address in claims.contains { $0.contains(address) } }
     }
 
-    /// Whether the network's namespace is there.
-    public var isUp: Bool { NodeFiles.names(in: NetworkPlace.namespaces).contains(place.label) }
+    /// What this host claimed and has, as far as the topology lets it.
+    var claimed: Set<IPAddress> {
+        let words = ((try? NodeFiles.text(place.claimed)) ?? "").split(separator: "\n")
+        let claims = kept.node.claims
+        return Set(words.compactMap { IPAddress(String($0)) }).filter { address in
+            claims.contains { $0.contains(address) }
+        }
+    }
+
+    /// What this host does not get, and why: lines of ``keep(claimed:refused:)``.
+    var refused: [NodeStatus.Refusal] {
+        ((try? NodeFiles.text(place.refused)) ?? "").split(separator: "\n").compactMap { line in
+            let parts = line.split(separator: " ", maxSplits: 1).map(String.init)
+            return parts.count == 2 ? NodeStatus.Refusal(address: parts[0], reason: parts[1]) : nil
+        }
+    }
+
+    func keep(claimed: Set<IPAddress>, refused: [String: String]) throws(ManagerError) {
+        try NodeFiles.write(claimed.sorted().map { "\($0)\n" }.joined(), to: place.claimed)
+        let reasons = refused.sorted { $0.key < $1.key }.map { "\($0.key) \($0.value)\n" }
+        try NodeFiles.write(reasons.joined(), to: place.refused)
+    }
+
+    /// Where managers answer: their ends of this host's tunnels.
+    var managerEnds: [IPAddress] {
+        kept.topology.tunnels(of: kept.node).filter { $0.kind == .spoke }.map {
+            kept.topology.linkAddress(of: $0.peer(of: kept.node), over: $0.underlayIndex)
+        }
+    }
 
     /// The addresses of applications that the network's namespace leads to.
     func applications() async throws(ManagerError) -> Set<IPAddress> {
@@ -110,24 +129,12 @@ public struct NetworkNode: Sendable {
             text.split(separator: "\n").compactMap { $0.split(separator: " ").first.flatMap { IPAddress(String($0)) } })
     }
 
-    /// Processes that the node needs: each was started by some ``up()`` and goes on by itself.
-    var engines: [EngineProcess] { tunnels.processes + [routing.process].compactMap { $0 } }
-
-    /// Processes in the network's namespace that are no engines.
-    private func strangers() async throws(ManagerError) -> [Int32] {
-        guard isUp else { return [] }
-        let own = Set(engines.map(\.id))
-        return try await Program(["ip", "netns", "pids", place.label]).run().split(separator: "\n").compactMap {
-            Int32($0)
-        }.filter { !own.contains($0) }
-    }
-
     // MARK: Namespaces
 
     private func makeNamespace() async throws(ManagerError) {
         if !isUp {
             // Engines of a namespace that lost its name hold on to it, and what they were told has to be told again.
-            try await EngineProcess.end(engines)
+            try await EngineProcess.end(running.engines)
             try NodeFiles.remove(place.running)
         }
         try NodeFiles.make(place.tunnelSockets)
@@ -148,15 +155,6 @@ public struct NetworkNode: Sendable {
             ["ip", "link", "add", NodeConfiguration.carrier, "type", "veth", "peer", "name", NodeConfiguration.carrier]
                 + ["netns", place.label]
         ).run()
-    }
-
-    /// Of a node that is not joined with the host's namespace, or no more.
-    private func removeJoin() async throws(ManagerError) {
-        if isUp {
-            _ = try await Program(["ip", "-n", place.label, "link", "delete", NodeConfiguration.carrier]).finish()
-        }
-        if let told = try NodeFiles.text(place.toldHost) { try await Batch(told).undo(namespace: nil) }
-        for file in [place.toldHost, place.closed] { try NodeFiles.remove(file) }
     }
 
     /// The host's namespace is joined with one network only.

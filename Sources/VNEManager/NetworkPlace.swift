@@ -18,17 +18,13 @@ public struct NetworkPlace: Hashable, Sendable {
 
     /// Does something while no other process changes a network of this node. For a moment, devices of all its networks are in
     /// one namespace.
-    public func changing<Result: Sendable>(
-        _ body: () async throws(ManagerError) -> Result
+    public nonisolated(nonsending) func changing<Result: Sendable>(
+        _ body: nonisolated(nonsending) () async throws(ManagerError) -> Result
     ) async throws(ManagerError) -> Result {
         let directory = "/run/vne-manager"
         try NodeFiles.make(directory)
-        let lock: WaitingLock
-        do throws(HostError) {
-            lock = try WaitingLock("\(directory)/\(instance).lock")
-        } catch {
-            throw ManagerError(.failed, "\(error)")
-        }
+        let path = "\(directory)/\(instance).lock"
+        let lock = try await waiting { () throws(HostError) in try WaitingLock(path) }
         defer { withExtendedLifetime(lock) {} }
         return try await body()
     }
@@ -52,6 +48,12 @@ public struct NetworkPlace: Hashable, Sendable {
     var closed: String { "\(kept)/closed.batch" }
     /// What was done to the host's own namespace, which outlives what runs.
     var toldHost: String { "\(kept)/host.batch" }
+    /// The data of etcd, at a manager that keeps the network's store.
+    var store: String { "\(kept)/etcd" }
+    /// On a host, what it claimed and has; see ``NetworkNode/claimed``.
+    var claimed: String { "\(running)/claimed" }
+    /// On a host, what it does not get, and why.
+    var refused: String { "\(running)/refused" }
     /// Texts as the engines have them.
     var applied: String { "\(running)/applied" }
 

@@ -2,10 +2,12 @@ internal import VNEHost
 
 /// Keeps a node of a network up: whatever ends is begun again, and applications are led to as they come and go.
 ///
-/// Nothing depends on it while all is well: the engines go on without it.
-public struct NodeKeeper {
+/// Nothing depends on it while all is well: the engines go on without it. It waits on the main thread, and whoever does
+/// something at the same time does so elsewhere.
+@MainActor public struct NodeKeeper {
     private let place: NetworkPlace
-    private let log: (String) -> Void
+    private let claims: ClaimKeeper
+    private let log: @Sendable (String) -> Void
     /// How often everything is looked at, whatever was heard.
     private static let pause = Duration.seconds(60)
     /// How soon what failed is tried again.
@@ -13,14 +15,16 @@ public struct NodeKeeper {
 
     /// A keeper of the network of a place.
     /// - Parameter log: is told what happens, a line at a time.
-    public init(_ place: NetworkPlace, log: @escaping (String) -> Void) {
+    public init(_ place: NetworkPlace, log: @escaping @Sendable (String) -> Void) {
         self.place = place
         self.log = log
+        claims = ClaimKeeper(place, log: log)
     }
 
     /// Goes on until the process is told to stop; then everything stays as it is.
     public func run() async throws(ManagerError) {
         let events = try heard { () throws(HostError) in try EngineEvents() }
+        defer { claims.end() }
         var failure: String?
         while true {
             var pause = Self.pause
@@ -46,14 +50,18 @@ public struct NodeKeeper {
             if !node.kept.isDown { try await node.up() }
             return node
         }
-        guard !node.kept.isDown else { return try heard { () throws(HostError) in try events.watch([]) } }
+        guard !node.kept.isDown else {
+            claims.end()
+            return try heard { () throws(HostError) in try events.watch([]) }
+        }
         try heard { () throws(HostError) in
-            try events.watch(node.engines.map(\.id))
+            try events.watch(node.running.engines.map(\.id))
             // The namespace may be another one by now.
             try events.listen(in: node.namespaceOfApplications)
         }
         // One may have come before somebody listened.
         try await lead()
+        try claims.keep(node)
     }
 
     /// Leads to applications as their addresses come and go, until something else happens or the time has come; false if
@@ -72,6 +80,7 @@ public struct NodeKeeper {
             case .addresses:
                 do throws(ManagerError) {
                     try await lead()
+                    claims.look()
                 } catch {
                     log("\(place.label): \(error)")
                     return true

@@ -45,6 +45,29 @@ public struct NodeStatus: Codable, Hashable, Sendable {
     public var routes: [Route]
     /// The addresses of this host's applications that others are told of.
     public var applications: [String]
+    /// Whether etcd runs; nil where this node keeps no store.
+    public var storeRuns: Bool?
+    /// Of a manager, all that hosts claimed and have, as it believes it; of a host, what it has. In the order of the
+    /// addresses.
+    public var claims: [Claim]
+    /// Of a host, what it has applications at and does not get.
+    public var refused: [Refusal]
+
+    /// A claimed address.
+    public struct Claim: Codable, Hashable, Sendable {
+        /// The address.
+        public var address: String
+        /// The host that has it.
+        public var host: String
+    }
+
+    /// An address that is not this host's.
+    public struct Refusal: Codable, Hashable, Sendable {
+        /// The address.
+        public var address: String
+        /// Why, as “bank has it”.
+        public var reason: String
+    }
 
     /// A way to an address.
     public struct Route: Codable, Hashable, Sendable {
@@ -67,7 +90,9 @@ extension NetworkNode {
         var status = NodeStatus(
             network: topology.network, node: kept.node.name, role: kept.node.role.rawValue,
             address: "\(kept.node.address)", up: isUp, draining: kept.isDraining, tunnelEngine: "none",
-            routingRuns: routing.process != nil, tunnels: [], routes: [], applications: [])
+            routingRuns: routing.process != nil, tunnels: [], routes: [], applications: [],
+            storeRuns: topology.store.contains(kept.node.name) ? store.process != nil : nil, claims: try claims(),
+            refused: kept.node.role == .host ? refused : [])
         guard status.up else { return status }
         let present = Set(try await tunnels.present())
         if !present.isEmpty { status.tunnelEngine = tunnels.processes.isEmpty ? "kernel" : "wireguard-go" }
@@ -88,6 +113,15 @@ extension NetworkNode {
         status.routes = try await routes()
         status.applications = try await applications().sorted().map(\.description)
         return status
+    }
+
+    private func claims() throws(ManagerError) -> [NodeStatus.Claim] {
+        if kept.node.role == .host {
+            return claimed.sorted().map { NodeStatus.Claim(address: "\($0)", host: kept.node.name) }
+        }
+        return try kept.claims.holders.sorted { $0.key < $1.key }.map {
+            NodeStatus.Claim(address: "\($0.key)", host: $0.value.host)
+        }
     }
 
     private struct WireGuardPeer {

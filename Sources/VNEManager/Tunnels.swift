@@ -20,14 +20,29 @@ struct Tunnels {
                 try forget(device.name)
                 try await make(device)
             }
-            let told = "\(place.applied)/\(device.name).conf"
-            guard try NodeFiles.text(told) != own + device.configuration else { continue }
-            // wg(8): a private key that is not in the file is taken away.
-            let secret = "[Interface]\nPrivateKey = \(try key.privateKey())"
-            let text = device.configuration.replacing("[Interface]\n", with: secret, maxReplacements: 1)
-            try await wg(["syncconf", device.name, "/dev/stdin"]).run(input: text)
-            try NodeFiles.write(own + device.configuration, to: told)
+            try await tell(device, own)
         }
+    }
+
+    /// Tells devices that are there what has changed since they were told.
+    func tell(_ devices: [NodeConfiguration.Device]) async throws(ManagerError) {
+        for device in devices {
+            guard let told = try NodeFiles.text(told(device)), let own = told.split(separator: "\n").first else {
+                continue
+            }
+            try await tell(device, "\(own)\n")
+        }
+    }
+
+    private func told(_ device: NodeConfiguration.Device) -> String { "\(place.applied)/\(device.name).conf" }
+
+    private func tell(_ device: NodeConfiguration.Device, _ own: String) async throws(ManagerError) {
+        guard try NodeFiles.text(told(device)) != own + device.configuration else { return }
+        // wg(8): a private key that is not in the file is taken away.
+        let secret = "[Interface]\nPrivateKey = \(try key.privateKey())"
+        let text = device.configuration.replacing("[Interface]\n", with: secret, maxReplacements: 1)
+        try await wg(["syncconf", device.name, "/dev/stdin"]).run(input: text)
+        try NodeFiles.write(own + device.configuration, to: told(device))
     }
 
     /// The names of the devices in the network's namespace.

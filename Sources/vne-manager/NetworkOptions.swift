@@ -62,6 +62,12 @@ struct NetworkOptions: ParsableArguments {
         try await place.changing { () throws(ManagerError) in try await body(NetworkNode(try KeptNode(place))) }
     }
 
+    /// Ends what runs, once nobody else changes it.
+    func end(_ body: (RunningNode) async throws(ManagerError) -> Void) async throws {
+        let place = try place
+        try await place.changing { () throws(ManagerError) in try await body(RunningNode(place)) }
+    }
+
     /// The node, from what is kept of it.
     var node: NetworkNode { get throws { NetworkNode(try KeptNode(try place)) } }
 }

@@ -108,7 +108,7 @@ struct DownCommand: AsyncParsableCommand {
     @OptionGroup var network: NetworkOptions
 
     func run() async throws {
-        try await network.change { node throws(ManagerError) in try await node.down() }
+        try await network.end { node throws(ManagerError) in try await node.down() }
     }
 }
 
@@ -120,7 +120,7 @@ struct LeaveCommand: AsyncParsableCommand {
     @OptionGroup var network: NetworkOptions
 
     func run() async throws {
-        try await network.change { node throws(ManagerError) in try await node.leave() }
+        try await network.end { node throws(ManagerError) in try await node.leave() }
     }
 }
 

@@ -13,6 +13,8 @@ extension NodeStatus {
         }
         for route in routes { lines.append("way to \(route.address) through \(route.through.joined(separator: ", "))") }
         for application in applications { lines.append("application \(application) is here") }
+        for claim in claims { lines.append("\(claim.address) is claimed by \(claim.host)") }
+        for refusal in refused { lines.append("\(refusal.address) is not this host's: \(refusal.reason)") }
         return lines.joined(separator: "\n")
     }
 
@@ -20,6 +22,7 @@ extension NodeStatus {
         guard up else { return "down" }
         var words = ["tunnels by \(tunnelEngine)"]
         words.append(routingRuns ? "BIRD runs" : "BIRD does not run")
+        if let storeRuns { words.append(storeRuns ? "etcd runs" : "etcd does not run") }
         if draining { words.append("draining") }
         return words.joined(separator: ", ")
     }

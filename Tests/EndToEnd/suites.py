@@ -56,7 +56,14 @@ class SuiteRun:
                                      stdout=self.log, stderr=self.log, start_new_session=True)
 
     def lines(self):
-        return [json.loads(line) for line in self.file.read_text().splitlines()] if self.file.exists() else []
+        """What the child has written, but for the line that it is writing, or was when it died."""
+        found = []
+        for line in self.file.read_text().splitlines() if self.file.exists() else []:
+            try:
+                found.append(json.loads(line))
+            except ValueError:
+                continue
+        return found
 
     def unfinished(self):
         """The test that has started and has no outcome."""
@@ -86,7 +93,8 @@ class SuiteRun:
 
     def go_on(self, test, outcome, detail):
         with open(self.file, "a") as stream:
-            stream.write(json.dumps({"id": test, "outcome": outcome, "detail": detail, "seconds": PATIENCE}) + "\n")
+            # Behind what the child did not come to write to its end.
+            stream.write("\n" + json.dumps({"id": test, "outcome": outcome, "detail": detail, "seconds": PATIENCE}) + "\n")
         self.start()
 
     def outcomes(self):

@@ -42,16 +42,53 @@ import Testing
                 "AllowedIPs = 169.254.0.13/32, 10.10.255.13/32",
             ])
         let routing = try #require(files.first { $0.path == "bird.conf" }).text
+        let own = "10.10.255.11/32{32,32}, 10.10.2.0/28{32,32}, 10.10.3.1/32{32,32}"
+        #expect(routing.contains("if net !~ [ \(own), 10.10.2.128/25{32,32} ] then reject;"))
+        // Of what it may claim, only what it has, and whatever the path says that it came by.
         #expect(
             routing.contains(
-                "if net !~ [ 10.10.255.11/32{32,32}, 10.10.2.0/28{32,32}, 10.10.3.1/32{32,32} ] then reject;"))
+                "if net ~ [ 10.10.2.128/25{32,32} ] && roa_check(claims, net, 4200000011) != ROA_VALID then reject;"))
         // The host announces what is ready, and takes no such route from anybody else.
         let web = try #require(topology.node(named: "web"))
-        let own = try NodeConfiguration(of: web, in: topology, keys: keys).files
-        let text = try #require(own.first { $0.path == "bird.conf" }).text
-        #expect(text.contains("if net ~ [ 10.10.2.0/28{32,32}, 10.10.3.1/32{32,32} ] then accept;"))
+        let told = try NodeConfiguration(of: web, in: topology, keys: keys).files
+        let text = try #require(told.first { $0.path == "bird.conf" }).text
+        #expect(
+            text.contains(
+                "if net !~ [ 10.10.2.0/28{32,32}, 10.10.3.1/32{32,32}, 10.10.2.128/25{32,32} ] then reject;"))
         #expect(
             text.contains("if net ~ [ 10.10.255.11/32{32,32}, 10.10.2.0/28{32,32}, 10.10.3.1/32{32,32} ] then reject;"))
+    }
+
+    @Test func `what a host claimed is its own at managers, and nothing else of them changes`() throws {
+        let topology = try Golden.topology()
+        let keys = try Golden.keys(of: topology)
+        // The third one is none that the topology lets the host claim.
+        let claims = try #require(
+            Claims(text: "10.10.2.129 web 7\n10.10.2.130 bank 8\n10.10.3.5 bank 9\n10.10.4.7 bank 12\n"))
+        for name in ["london", "paris"] {
+            let node = try #require(topology.node(named: name))
+            let before = try NodeConfiguration(of: node, in: topology, keys: keys)
+            let after = try NodeConfiguration(of: node, in: topology, keys: keys, claims: claims)
+            let changed = zip(before.files, after.files).filter { $0 != $1 }.map(\.0.path)
+            #expect(changed == ["bird.conf", "wireguard/hosts-0.conf", "wireguard/hosts-1.conf"])
+            let origins = after.text("bird.conf").split(separator: "\n").filter { $0.contains(" max 32 as ") }
+            #expect(
+                origins == [
+                    "    route 10.10.2.129/32 max 32 as 4200000011;", "    route 10.10.2.130/32 max 32 as 4200000012;",
+                    "    route 10.10.4.7/32 max 32 as 4200000012;",
+                ])
+            let allowed = after.text("wireguard/hosts-1.conf").split(separator: "\n").filter { $0.hasPrefix("Allowed") }
+            #expect(
+                allowed == [
+                    "AllowedIPs = 169.254.1.11/32, 10.10.255.11/32, 10.10.2.0/28, 10.10.3.1/32, 10.10.2.129/32",
+                    "AllowedIPs = 169.254.1.12/32, 10.10.255.12/32, 10.10.2.16/28, 10.10.2.130/32, 10.10.4.7/32",
+                    "AllowedIPs = 169.254.1.13/32, 10.10.255.13/32",
+                ])
+        }
+        let web = try #require(topology.node(named: "web"))
+        #expect(
+            try NodeConfiguration(of: web, in: topology, keys: keys)
+                == NodeConfiguration(of: web, in: topology, keys: keys, claims: claims))
     }
 
     @Test func `a node that drains asks for other ways, and differs in nothing else`() throws {

@@ -32,7 +32,7 @@ enum Golden {
 @Suite struct TopologyFileTests {
     static let mistakes = [
         "empty", "keys", "values", "subnets", "nodes", "ways", "ports", "nodes-subnet", "links-family", "links-size",
-        "traps", "twice", "links-place", "unread", "applications",
+        "traps", "twice", "links-place", "unread", "applications", "claims", "store", "store-even",
     ]
 
     @Test(arguments: mistakes)

@@ -26,7 +26,10 @@ struct ModuleArrows {
         ],
         "OverlayModel": ["PolicyModel"],
         "OverlayKeys": ["PolicyModel", "OverlayModel", "Crypto", "CryptoExtras"],
-        "VNEManager": ["PolicyModel", "OverlayModel", "VNEHost", "Subprocess", "FoundationEssentials", "Glibc"],
+        "VNEManager": [
+            "PolicyModel", "OverlayModel", "VNEHost", "Subprocess", "SystemPackage", "Dispatch", "FoundationEssentials",
+            "Glibc", "Synchronization",
+        ],
         "vne-manager": [
             "PolicyModel", "OverlayModel", "OverlayKeys", "VNEManager", "ArgumentParser", "FoundationEssentials",
             "Glibc",
@@ -178,7 +181,9 @@ struct ModuleArrows {
             let names = list.matches(of: /"([^"]+)"/).map { String($0.output.1) }
             let exceptions = ModuleArrows.exceptions.filter { $0.key.hasPrefix("\(module)/") }
                 .reduce(into: Set<String>()) { $0.formUnion($1.value) }
-            let external: Set<String> = ["swift-argument-parser", "swift-crypto", "swift-subprocess"]
+            let external: Set<String> = [
+                "swift-argument-parser", "swift-crypto", "swift-subprocess", "swift-system",
+            ]
             #expect(Set(names).subtracting(external).isSubset(of: allowed.union(exceptions)), "\(module)")
         }
     }

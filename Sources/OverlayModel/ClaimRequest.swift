@@ -1,0 +1,53 @@
+/// What a host asks a manager: a line of JSON over TCP, from the end of its tunnel, by which the manager knows who asks.
+///
+/// It always names all addresses that the host's applications have: whoever was asked before, and whatever became of the
+/// answer, the last request says how it has to be.
+public struct ClaimRequest: Codable, Hashable, Sendable {
+    /// Where a manager is asked: a TCP port at its end of the tunnel.
+    public static let port: UInt16 = 7311
+    /// The longest request, and the longest answer, in bytes.
+    public static let limit = 1 << 21
+
+    /// Far behind every time in milliseconds.
+    public static let lastTurn = 1 << 52
+
+    /// Grows from each request of the host to its next, up to ``lastTurn``: an older one that comes late changes nothing.
+    public var turn: Int
+    /// All that it wants: addresses as text.
+    public var addresses: [String]
+    /// How long the answer may wait for what somebody else has: milliseconds.
+    public var patience: Int
+
+    /// A request.
+    public init(turn: Int, addresses: [String], patience: Int) {
+        self.turn = turn
+        self.addresses = addresses
+        self.patience = patience
+    }
+}
+
+/// What a manager answers to a ``ClaimRequest``: a line of JSON.
+public struct ClaimAnswer: Codable, Hashable, Sendable {
+    /// The addresses that are the host's.
+    public var held: [String]
+    /// Why it does not get others, by the address: a sentence's part, as “bank has it”.
+    public var refused: [String: String]
+    /// Whether something of that is another host's, and may become free: then it is worth asking again.
+    public var mayPass: Bool
+    /// The turn of a later request that the manager knows of, if there was one: then nothing else is said.
+    public var later: Int?
+    /// Why nothing could be found out; nil if it could.
+    public var failure: String?
+
+    /// An answer.
+    public init(
+        held: [String] = [], refused: [String: String] = [:], mayPass: Bool = false, later: Int? = nil,
+        failure: String? = nil
+    ) {
+        self.held = held
+        self.refused = refused
+        self.mayPass = mayPass
+        self.later = later
+        self.failure = failure
+    }
+}

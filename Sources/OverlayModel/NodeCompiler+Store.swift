@@ -1,0 +1,57 @@
+import PolicyModel
+
+/// The store that managers keep claims in: etcd, at their addresses in the network. Its packets are inside of tunnels
+/// between managers, and the filter takes none of anybody else.
+extension NodeCompiler {
+    static let storeClientPort = 2379
+    static let storePeerPort = 2380
+
+    /// Who keeps the store, in the order of the file.
+    private var keepers: [Node] { topology.store.compactMap { topology.node(named: $0) } }
+
+    /// What etcd is told, a setting a line, as env(1) takes them; only at a manager that keeps the store.
+    var storeFile: NodeConfiguration.File? {
+        guard topology.store.contains(node.name) else { return nil }
+        let peer = url(of: node, Self.storePeerPort)
+        let client = url(of: node, Self.storeClientPort)
+        let settings = [
+            "NAME=\(node.name)", "LISTEN_PEER_URLS=\(peer)", "INITIAL_ADVERTISE_PEER_URLS=\(peer)",
+            "LISTEN_CLIENT_URLS=\(client)", "ADVERTISE_CLIENT_URLS=\(client)",
+            "INITIAL_CLUSTER=\(keepers.map { "\($0.name)=\(url(of: $0, Self.storePeerPort))" }.joined(separator: ","))",
+            "INITIAL_CLUSTER_TOKEN=\(topology.network)", "INITIAL_CLUSTER_STATE=new",
+            // A leader that is gone is noticed before a person would.
+            "HEARTBEAT_INTERVAL=100", "ELECTION_TIMEOUT=1000",
+            // A host that starts with a thousand applications claims them at once.
+            "MAX_TXN_OPS=4096", "AUTO_COMPACTION_MODE=periodic", "AUTO_COMPACTION_RETENTION=24h",
+            "STRICT_RECONFIG_CHECK=true", "LOGGER=zap", "LOG_LEVEL=warn", "LOG_OUTPUTS=stderr",
+        ]
+        return NodeConfiguration.File(
+            path: "etcd.env", text: settings.map { "ETCD_\($0)" }.joined(separator: "\n") + "\n")
+    }
+
+    /// Where etcd's clients find it, the node's own first.
+    var storeEndpoints: [String] {
+        (keepers.filter { $0.name == node.name } + keepers.filter { $0.name != node.name }).map {
+            url(of: $0, Self.storeClientPort)
+        }
+    }
+
+    private func url(of node: Node, _ port: Int) -> String { "http://\(node.address):\(port)" }
+
+    /// What a node hears besides routing, as rules of nftables: managers each other's etcd, and managers what hosts claim.
+    var storeRules: [String] {
+        guard !topology.store.isEmpty else { return [] }
+        let links = text(topology.linkSubnet)
+        // Answers, and never the first packet of a connection.
+        let answers = "tcp flags & (syn | ack) != syn"
+        let asked = "ip saddr \(links) ip daddr \(links) tcp"
+        guard node.role == .manager else { return ["\(asked) sport \(ClaimRequest.port) \(answers) accept"] }
+        let managers = "{ \(topology.managers.map { "\($0.address)" }.joined(separator: ", ")) }"
+        let ports = "{ \(Self.storeClientPort), \(Self.storePeerPort) }"
+        let mesh = "iifname \"node*\" ip saddr \(managers) ip daddr \(node.address) tcp"
+        return [
+            "\(asked) dport \(ClaimRequest.port) accept", "\(mesh) dport \(ports) accept",
+            "\(mesh) sport \(ports) \(answers) accept",
+        ]
+    }
+}

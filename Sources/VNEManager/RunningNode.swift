@@ -1,0 +1,73 @@
+internal import OverlayModel
+
+/// What of a network runs on this node, and is left of it when it ends. It needs nothing that is kept to be read: a topology
+/// that this version does not understand is no reason not to end.
+public struct RunningNode: Sendable {
+    let place: NetworkPlace
+
+    /// What runs at a place.
+    public init(_ place: NetworkPlace) {
+        self.place = place
+    }
+
+    var tunnels: Tunnels { Tunnels(place: place, key: NodeKey(place)) }
+    var routing: Routing { Routing(place: place) }
+    var store: Store { Store(place: place) }
+
+    /// Whether the network's namespace is there.
+    var isUp: Bool { NodeFiles.names(in: NetworkPlace.namespaces).contains(place.label) }
+
+    /// Processes that the node needs: each was started by some ``NetworkNode/up()`` and goes on by itself.
+    var engines: [EngineProcess] { tunnels.processes + [routing.process, store.process].compactMap { $0 } }
+
+    /// Processes in the network's namespace that are no engines.
+    private func strangers() async throws(ManagerError) -> [Int32] {
+        guard isUp else { return [] }
+        let own = Set(engines.map(\.id))
+        return try await Program(["ip", "netns", "pids", place.label]).run().split(separator: "\n").compactMap {
+            Int32($0)
+        }.filter { !own.contains($0) && !EngineProcess.isMarked($0, place) }
+    }
+
+    /// Takes the node down, until somebody brings it up: its tunnels, its routing, its namespace. What is kept stays, and so
+    /// do the host's routes that lead nowhere: applications do not find another way into the address space.
+    public func down() async throws(ManagerError) {
+        guard NodeFiles.names(in: place.kept).contains(KeptNode.topologyFile) else {
+            throw KeptNode.missing(KeptNode.topologyFile, place)
+        }
+        let inside = try await strangers()
+        guard inside.isEmpty else {
+            throw ManagerError(
+                .failed,
+                "processes run in the namespace \(place.label), and would lose their network: end them first ("
+                    + "\(inside.map(String.init).joined(separator: ", ")))")
+        }
+        try NodeFiles.write("", to: "\(place.kept)/\(KeptNode.downFile)")
+        if isUp {
+            // Applications first: what they send from here on goes nowhere.
+            _ = try await Program(["ip", "-n", place.label, "link", "delete", NodeConfiguration.carrier]).finish()
+        }
+        try await EngineProcess.end(engines)
+        if isUp {
+            try await tunnels.remove()
+            try await Program(["ip", "netns", "delete", place.label]).run()
+        }
+        try NodeFiles.remove(place.running)
+    }
+
+    /// Takes the node down and forgets the network, its key included.
+    public func leave() async throws(ManagerError) {
+        try await down()
+        try await removeJoin()
+        try NodeFiles.remove(place.kept)
+    }
+
+    /// Of a node that is not joined with the host's namespace, or no more.
+    func removeJoin() async throws(ManagerError) {
+        if isUp {
+            _ = try await Program(["ip", "-n", place.label, "link", "delete", NodeConfiguration.carrier]).finish()
+        }
+        if let told = try NodeFiles.text(place.toldHost) { try await Batch(told).undo(namespace: nil) }
+        for file in [place.toldHost, place.closed] { try NodeFiles.remove(file) }
+    }
+}
