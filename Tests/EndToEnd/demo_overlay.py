@@ -115,11 +115,13 @@ class Demo:
         run("ip", "-n", self.nodes.name, "link", "set", self.nodes.leg(victim), "down")
 
     def move(self, old, new, when):
-        """An application goes to another host: it is detached here and attached there."""
+        """An application goes to another host: it ends here and is detached, is attached there and starts."""
         begun = time.monotonic()
+        self.echo.kill()
+        self.echo.wait()
         self.nodes.hosts[old].agent("detach", "echo")
         self.attach(new, "echo", "shop", MOVED)
-        self.nodes.hosts[new].serve("echo", ECHO)
+        self.echo = self.nodes.hosts[new].serve("echo", ECHO)
         others = [node for node in HOSTS if node != new]
         self.nodes.wait_until(lambda: all(self.has_way(node, MOVED) for node in others), 20, "the address is not there")
         client = self.host("client")
@@ -146,7 +148,7 @@ class Demo:
         nginx(self.host("web"), "web", "web")
         nginx(self.host("bank"), "bank", "bank")
         redis(self.host("cache"), "cache")
-        self.host("echo").serve("echo", ECHO)
+        self.echo = self.host("echo").serve("echo", ECHO)
         self.host("web").serve("web", TCP_WHO, "0.0.0.0", "7000")
         for _, _, _, address, _ in APPLICATIONS:
             owner = next(row[0] for row in APPLICATIONS if row[3] == address)
