@@ -6,12 +6,14 @@ public struct ClaimRequest: Codable, Hashable, Sendable {
     /// Where a manager is asked: a TCP port at its end of the tunnel.
     public static let port: UInt16 = 7311
     /// The longest request, and the longest answer, in bytes.
-    public static let limit = 1 << 21
+    public static let limit = 1 << 20
+    /// The most addresses of a request.
+    public static let addressLimit = 8000
+    /// How far a turn may be ahead of the manager's clock, in milliseconds.
+    public static let lead = 24 * 3600 * 1000
 
-    /// Far behind every time in milliseconds.
-    public static let lastTurn = 1 << 52
-
-    /// Grows from each request of the host to its next, up to ``lastTurn``: an older one that comes late changes nothing.
+    /// Grows from each request of the host to its next, and is about the time in milliseconds since 1970: an older one that
+    /// comes late changes nothing.
     public var turn: Int
     /// All that it wants: addresses as text.
     public var addresses: [String]

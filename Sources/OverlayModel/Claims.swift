@@ -97,14 +97,6 @@ public struct ClaimChange: Hashable, Sendable {
         refused.values.contains { if case .held = $0 { true } else { false } }
     }
 
-    /// The first part of it that changes no more than so many addresses.
-    public func prefix(_ count: Int) -> ClaimChange {
-        var part = self
-        part.ended = Array(ended.prefix(count))
-        part.made = Array(made.prefix(count - part.ended.count))
-        return part
-    }
-
     /// Whether there is something to change.
     public var isEmpty: Bool { made.isEmpty && ended.isEmpty }
 }

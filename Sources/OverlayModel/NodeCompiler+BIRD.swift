@@ -78,7 +78,8 @@ extension NodeCompiler {
         let device = topology.device(of: tunnel, at: node)
         let local = topology.linkAddress(of: node, over: tunnel.underlayIndex)
         let remote = topology.linkAddress(of: peer, over: tunnel.underlayIndex)
-        var channel = judgesClaims ? ["import table on;", "import filter {"] : ["import filter {"]
+        // What was heard is kept, so that it is judged again once claims change; switching that on later ends the session.
+        var channel = node.role == .manager ? ["import table on;", "import filter {"] : ["import filter {"]
         // A way that somebody tells of is through himself: else he could send others' packets in circles, or in clear.
         channel += indented(["if bgp_next_hop != \(remote) then reject;"] + accepted(from: peer, tunnel))
         // Hosts share a manager's device, and cannot reach each other over it without the manager.

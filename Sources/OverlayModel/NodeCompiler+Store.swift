@@ -21,9 +21,9 @@ extension NodeCompiler {
             "INITIAL_CLUSTER_TOKEN=\(topology.network)", "INITIAL_CLUSTER_STATE=new",
             // A leader that is gone is noticed before a person would.
             "HEARTBEAT_INTERVAL=100", "ELECTION_TIMEOUT=1000",
-            // A host that starts with a thousand applications claims them at once.
-            "MAX_TXN_OPS=4096", "AUTO_COMPACTION_MODE=periodic", "AUTO_COMPACTION_RETENTION=24h",
-            "STRICT_RECONFIG_CHECK=true", "LOGGER=zap", "LOG_LEVEL=warn", "LOG_OUTPUTS=stderr",
+            // A request is one commit, with a condition for each address that its host has.
+            "MAX_TXN_OPS=16384", "AUTO_COMPACTION_MODE=periodic", "AUTO_COMPACTION_RETENTION=5m",
+            "STRICT_RECONFIG_CHECK=true", "LOGGER=zap", "LOG_LEVEL=error", "LOG_OUTPUTS=stderr",
         ]
         return NodeConfiguration.File(
             path: "etcd.env", text: settings.map { "ETCD_\($0)" }.joined(separator: "\n") + "\n")

@@ -104,10 +104,14 @@ public final class LineSocket: Sendable {
     }
 
     /// Sends a line.
+    /// - Parameter patience: how long the whole line may take.
     public func write(_ line: String, patience: Duration) throws(HostError) {
-        wait(at: SO_SNDTIMEO, patience)
+        let end = EngineEvents.now + patience
         var rest = Array(line.utf8)[...] + [UInt8(ascii: "\n")]
         while !rest.isEmpty {
+            let left = end - EngineEvents.now
+            guard left > .zero else { throw .system("tell", name, code: ETIMEDOUT) }
+            wait(at: SO_SNDTIMEO, left)
             let number = descriptor.number
             let count = restarting {
                 unsafe rest.withUnsafeBytes { unsafe send(number, $0.baseAddress, $0.count, Int32(MSG_NOSIGNAL)) }

@@ -11,21 +11,23 @@ actor ClaimDesk {
     private let log: @Sendable (String) -> Void
     /// What the store has, once it was read.
     private var state: StoreState?
-    /// How often it has changed since; whoever waits for a change looks at it.
+    /// What tunnels and routing were told last.
+    private var believed: Claims?
+    /// How often claims have changed since; whoever waits for a change looks at it.
     private var changes = 0
     /// How many requests are being answered, by who asks.
     private var visitors: [IPAddress: Int] = [:]
+    /// When a host's next request is looked at.
+    private var next: [String: Duration] = [:]
 
-    /// Requests of one host at a time: one that waits, and those that came since.
+    /// Requests of one host at a time: one that waits, and those that came since. No host takes another one's turn.
     private static let visitorLimit = 4
-    /// Of all together: each may hold a thread for as long as it says nothing.
-    private static let crowdLimit = 32
-    /// Addresses that change in one commit; etcd is told of a limit beyond.
-    private static let commitLimit = 1000
     /// How long a request may take to arrive, and its answer to leave.
     private static let patience = Duration.seconds(2)
     /// How long an answer waits at most for what somebody else has.
-    private static let longestWait = Duration.seconds(5)
+    private static let longestWait = Duration.seconds(10)
+    /// What a host's requests are apart: none fills the store.
+    private static let pause = Duration.milliseconds(100)
     /// How often it is tried again if others change the same at the same time.
     private static let tries = 20
 
@@ -42,7 +44,8 @@ actor ClaimDesk {
         while !Task.isCancelled {
             do throws(ManagerError) {
                 let client = try Self.client(place)
-                let read = try await client.read()
+                let read = try await self.read(client)
+                // What was committed here since is heard again.
                 state = read
                 changes += 1
                 try await believe(read.claims)
@@ -53,7 +56,7 @@ actor ClaimDesk {
                     try await self.hear(changes)
                 }
             } catch {
-                guard !Task.isCancelled, error.kind != .missing else { return }
+                guard !Task.isCancelled else { return }
                 if failure != error.description { log("\(place.label): \(error)") }
                 failure = error.description
                 try? await Task.sleep(for: .seconds(1))
@@ -63,20 +66,34 @@ actor ClaimDesk {
 
     private func hear(_ told: [StoreClient.Change]) async throws(ManagerError) {
         take(told)
-        if let state { try await believe(state.claims) }
+        guard let state, state.claims != believed else { return }
+        try await believe(state.claims)
     }
 
     private func take(_ told: [StoreClient.Change]) {
-        state?.apply(told)
-        changes += 1
+        if state?.apply(told) == true { changes += 1 }
+    }
+
+    /// Reads all of the store. One that is older than what this node knows of it has lost something: what it says is not
+    /// believed, so that nobody gets what somebody else has.
+    private func read(_ client: StoreClient) async throws(ManagerError) -> StoreState {
+        let read = try await client.read()
+        let known = try KeptNode(place).claims.holders.values.map(\.epoch).max() ?? 0
+        guard read.revision >= known else {
+            throw ManagerError(
+                .failed,
+                "the store has lost data: it is at revision \(read.revision), and there was a claim at \(known) already; restore "
+                    + "it, or remove \(place.kept)/\(KeptNode.claimsFile) at every manager to begin anew")
+        }
+        return read
     }
 
     private func believe(_ claims: Claims) async throws(ManagerError) {
-        guard try KeptNode(place).claims != claims else { return }
         try await place.changing { () throws(ManagerError) in
             let node = NetworkNode(try KeptNode(place))
             try await node.believe(claims)
         }
+        believed = claims
     }
 
     static func client(_ place: NetworkPlace) throws(ManagerError) -> StoreClient {
@@ -106,22 +123,14 @@ actor ClaimDesk {
     }
 
     private func receive(_ socket: LineSocket, from peer: IPAddress) async {
-        // No host takes another one's turn.
-        guard visitors[peer, default: 0] < Self.visitorLimit, visitors.values.reduce(0, +) < Self.crowdLimit else {
-            return
-        }
+        guard visitors[peer, default: 0] < Self.visitorLimit else { return }
         visitors[peer, default: 0] += 1
         defer {
             let others = visitors[peer, default: 1] - 1
             visitors[peer] = others > 0 ? others : nil
         }
         do throws(ManagerError) {
-            let line = try await waiting { () throws(HostError) in
-                try socket.readLine(limit: ClaimRequest.limit, patience: Self.patience)
-            }
-            guard let line, let request = try? JSONDecoder().decode(ClaimRequest.self, from: Data(line.utf8)) else {
-                return
-            }
+            guard let request = try await Self.request(from: socket) else { return }
             let answer = await self.answer(request, from: peer)
             guard let data = try? JSONEncoder().encode(answer) else { return }
             try await waiting { () throws(HostError) in
@@ -130,6 +139,17 @@ actor ClaimDesk {
         } catch {
             log("\(place.label): \(error)")
         }
+    }
+
+    /// A whole request; nil if it is none.
+    private nonisolated static func request(from socket: LineSocket) async throws(ManagerError) -> ClaimRequest? {
+        let line = try await waiting { () throws(HostError) in
+            try socket.readLine(limit: ClaimRequest.limit, patience: patience)
+        }
+        guard let line, let request = try? JSONDecoder().decode(ClaimRequest.self, from: Data(line.utf8)),
+            request.addresses.count <= ClaimRequest.addressLimit
+        else { return nil }
+        return request
     }
 
     private func answer(_ request: ClaimRequest, from peer: IPAddress) async -> ClaimAnswer {
@@ -145,43 +165,51 @@ actor ClaimDesk {
         guard let host = topology.node(atLinkAddress: peer), host.role == .host else {
             throw ManagerError(.invalid, "\(peer) is no host's end of a tunnel")
         }
-        guard (1...ClaimRequest.lastTurn).contains(request.turn) else {
-            throw ManagerError(.invalid, "\(request.turn) is no turn")
+        guard request.turn > 0, request.turn < Int(Date().timeIntervalSince1970 * 1000) + ClaimRequest.lead else {
+            throw ManagerError(.invalid, "the clock of \(host.name) is more than a day ahead of this manager's")
         }
         let wanted = Set(request.addresses.compactMap { IPAddress($0) })
         let end = EngineEvents.now + min(.milliseconds(max(request.patience, 0)), Self.longestWait)
         let client = try Self.client(place)
+        try? await Task.sleep(for: pause(of: host.name))
         var known = state
-        for _ in 0..<Self.tries {
+        var failures = 0
+        while true {
             let seen = changes
-            // What is known may be old. Then the store refuses what follows from it, and it is read.
             let state: StoreState
-            if let known { state = known } else { state = try await client.read() }
+            if let known { state = known } else { state = try await read(client) }
             let last = state.turns[host.name]?.turn ?? 0
             guard request.turn >= last else { return ClaimAnswer(later: last) }
             let change = state.claims.change(of: host, wanting: wanted, in: topology)
-            if !change.isEmpty {
-                let part = change.prefix(Self.commitLimit)
-                guard
-                    let committed = try await state.commit(part, of: host.name, turn: request.turn, by: client)
+            // What is known may be behind. Whatever it comes to, the store has to agree, so that nobody is told that he has
+            // what he has no more; and it knows of this turn from here on, so that no older one changes anything.
+            if !change.isEmpty || request.turn > last {
+                guard let committed = try await state.commit(change, of: host.name, turn: request.turn, by: client)
                 else {
+                    failures += 1
+                    guard failures < Self.tries else {
+                        throw ManagerError(.failed, "claims change too fast: ask again")
+                    }
                     known = nil
                     continue
                 }
                 take(committed)
-                log("\(place.label): \(host.name) \(Self.summary(part))")
-                guard part == change else {
-                    known = self.state
-                    continue
-                }
+                if !change.isEmpty { log("\(place.label): \(host.name) \(Self.summary(change))") }
             }
-            if change.mayPass, await hasChanged(since: seen, until: end) {
-                known = self.state
-                continue
+            // Who got something is told at once.
+            guard change.mayPass, change.made.isEmpty, await hasChanged(since: seen, until: end) else {
+                return Self.answer(change)
             }
-            return Self.answer(change)
+            known = self.state
         }
-        throw ManagerError(.failed, "claims change too fast: ask again")
+    }
+
+    /// How long a host's next request has to wait.
+    private func pause(of host: String) -> Duration {
+        let now = EngineEvents.now
+        let time = max(now, next[host] ?? now)
+        next[host] = time + Self.pause
+        return time - now
     }
 
     /// Waits until the store has changed, no longer than until then; says whether it has.

@@ -9,7 +9,7 @@ internal import VNEHost
     private let log: @Sendable (String) -> Void
     private let host: HostClaims
     private let desk: ClaimDesk
-    private var tasks: [Task<Void, Never>] = []
+    private var follower: Task<Void, Never>?
     /// What answers hosts, and the namespace that it is in.
     private var listener: (socket: LineSocket, namespace: ino_t)?
 
@@ -27,7 +27,7 @@ internal import VNEHost
             return
         }
         guard !node.kept.topology.store.isEmpty else { return end() }
-        if tasks.isEmpty { tasks.append(Task.detached { [desk] in await desk.follow() }) }
+        if follower == nil { follower = Task.detached { [desk] in await desk.follow() } }
         guard let namespace = Self.identity(place.namespace), listener?.namespace != namespace else { return }
         listener?.socket.shut()
         listener = nil
@@ -38,7 +38,8 @@ internal import VNEHost
             throw ManagerError(.failed, "\(error)")
         }
         listener = (socket, namespace)
-        tasks.append(Task.detached { [desk] in await desk.serve(socket) })
+        // It ends with its socket.
+        Task.detached { [desk] in await desk.serve(socket) }
     }
 
     /// Addresses of a host came or went.
@@ -50,8 +51,8 @@ internal import VNEHost
     func end() {
         listener?.socket.shut()
         listener = nil
-        for task in tasks { task.cancel() }
-        tasks = []
+        follower?.cancel()
+        follower = nil
     }
 
     private static func identity(_ path: String) -> ino_t? {

@@ -8,16 +8,21 @@ internal import VNEHost
 actor HostClaims {
     private let place: NetworkPlace
     private let log: @Sendable (String) -> Void
+    /// That of the last request.
     private var turn = 0
-    /// What was asked for last, and was answered.
-    private var settled: Set<IPAddress>?
+    /// How often it was looked what is there.
+    private var looks = 0
+    /// What was asked for last.
+    private var asked: Set<IPAddress>?
+    /// Whether it is to be asked for whatever is there.
+    private var isDue = false
     private var told: [String: String] = [:]
     private var failure: String?
 
-    /// How long an answer may wait for what another host has.
-    private static let patience = 2000
+    /// How long an answer may wait for what another host has: milliseconds.
+    private static let patience = 10_000
     private static let connecting = Duration.milliseconds(500)
-    private static let answering = Duration.seconds(10)
+    private static let answering = Duration.seconds(20)
     private static let retry = Duration.seconds(1)
 
     init(_ place: NetworkPlace, log: @escaping @Sendable (String) -> Void) {
@@ -28,12 +33,16 @@ actor HostClaims {
     /// Asks for what is there now, if that is something else than what was asked for last.
     /// - Parameter isAnyway: whether it is asked for even if it is the same.
     func look(isAnyway: Bool = false) async {
+        isDue = isDue || isAnyway
+        looks += 1
+        let own = looks
         do throws(ManagerError) {
             let node = NetworkNode(try KeptNode(place))
             guard !node.kept.isDown, !node.kept.node.claims.isEmpty else { return }
             let wanted = try await node.wanted()
-            guard isAnyway || settled != wanted else { return }
-            settled = wanted
+            // Whoever began to look later sees what is there now, and asks for that.
+            guard looks == own, isDue || asked != wanted else { return }
+            (isDue, asked) = (false, wanted)
             turn = max(turn + 1, Int(Date().timeIntervalSince1970 * 1000))
             try await ask(for: wanted, node: node, turn: turn)
         } catch {
@@ -58,7 +67,7 @@ actor HostClaims {
             // Something else was asked for meanwhile.
             guard turn == own else { return }
             if let later = answer.later {
-                turn = max(min(later, ClaimRequest.lastTurn - 1), turn)
+                turn = max(min(later, Int.max >> 1), turn)
                 return await look(isAnyway: true)
             }
             if let failure = answer.failure {
@@ -75,23 +84,21 @@ actor HostClaims {
         if failure != nil { log("\(place.label): managers answer for claims") }
         failure = nil
         let held = Set(answer.held.compactMap { IPAddress($0) })
-        guard try held != NetworkNode(KeptNode(place)).claimed || told != answer.refused else {
-            return repeats(answer, own)
-        }
-        try await place.changing { () throws(ManagerError) in
+        let isOld = try await place.changing { () throws(ManagerError) in
+            // A later request may have been answered meanwhile.
+            guard turn == own else { return true }
             let node = NetworkNode(try KeptNode(place))
-            try node.keep(claimed: held, refused: answer.refused)
-            if !node.kept.isDown { try await node.leadToApplications() }
+            if try node.keep(claimed: held, refused: answer.refused), !node.kept.isDown {
+                try await node.leadToApplications()
+            }
+            return false
         }
+        guard !isOld else { return }
         for (address, reason) in answer.refused.sorted(by: { $0.key < $1.key }) where told[address] != reason {
             log("\(place.label): \(address) is not this host's: \(reason)")
         }
         told = answer.refused
-        repeats(answer, own)
-    }
-
-    /// Asks again for what another host has; the manager has waited with its answer.
-    private func repeats(_ answer: ClaimAnswer, _ own: Int) {
+        // The manager has waited with its answer for what another host has.
         guard answer.mayPass, turn == own else { return }
         Task { await self.look(isAnyway: true) }
     }

@@ -21,7 +21,7 @@ public struct KeptNode: Sendable {
     private static let drainingFile = "draining"
     private static let apartFile = "apart"
     static let downFile = "down"
-    private static let claimsFile = "claims"
+    static let claimsFile = "claims"
     static let privateKeyFile = "private.key"
 
     /// What was kept by ``keep(topology:keys:as:isApart:instance:sources:)``.
@@ -53,6 +53,12 @@ public struct KeptNode: Sendable {
         let place = NetworkPlace(network: network, instance: instance)
         let node = try KeptNode(place, topology: topology, keys: keys, name: name, sources: sources)
         if node.node.role == .host, !(isApart ?? node.isApart) { try await NetworkNode.refuseSecondJoin(place) }
+        if let before = try? KeptNode(place).topology.store, !before.isEmpty, before != node.topology.store {
+            throw ManagerError(
+                .invalid,
+                "\(sources.topology) has another “store” than this node: [\(before.joined(separator: ", "))]; which managers "
+                    + "keep the claims of a network cannot be changed in this version")
+        }
         // Whoever misses a key finds out before anything is replaced.
         _ = try node.configuration(isApart: isApart ?? node.isApart)
         let key = NodeKey(place)

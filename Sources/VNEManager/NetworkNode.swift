@@ -47,8 +47,8 @@ public struct NetworkNode: Sendable {
         }
         if kept.node.role == .host { try NodeFiles.write(configuration.text("policy.yaml"), to: place.policy) }
         try await routing.reconcile(configuration.text("bird.conf"))
-        try await store.reconcile(configuration.text("etcd.env"))
         try await leadToApplications()
+        try await store.reconcile(configuration.text("etcd.env"))
     }
 
     /// The same, of a node that was taken down, too.
@@ -77,7 +77,7 @@ public struct NetworkNode: Sendable {
 
     /// Has a manager's tunnels and routing believe of hosts what they claimed and have.
     func believe(_ claims: Claims) async throws(ManagerError) {
-        try kept.keep(claims)
+        if try kept.claims != claims { try kept.keep(claims) }
         guard isUp, !kept.isDown else { return }
         let configuration = try kept.configuration()
         try await tunnels.tell(configuration.devices)
@@ -107,10 +107,16 @@ public struct NetworkNode: Sendable {
         }
     }
 
-    func keep(claimed: Set<IPAddress>, refused: [String: String]) throws(ManagerError) {
-        try NodeFiles.write(claimed.sorted().map { "\($0)\n" }.joined(), to: place.claimed)
+    /// Keeps what managers answered; says whether it is something new.
+    func keep(claimed: Set<IPAddress>, refused: [String: String]) throws(ManagerError) -> Bool {
         let reasons = refused.sorted { $0.key < $1.key }.map { "\($0.key) \($0.value)\n" }
-        try NodeFiles.write(reasons.joined(), to: place.refused)
+        let texts = [(place.claimed, claimed.sorted().map { "\($0)\n" }.joined()), (place.refused, reasons.joined())]
+        var isNew = false
+        for (file, text) in texts where try NodeFiles.text(file) != text {
+            try NodeFiles.write(text, to: file)
+            isNew = true
+        }
+        return isNew
     }
 
     /// Where managers answer: their ends of this host's tunnels.

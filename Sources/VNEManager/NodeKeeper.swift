@@ -4,7 +4,7 @@ internal import VNEHost
 ///
 /// Nothing depends on it while all is well: the engines go on without it. It waits on the main thread, and whoever does
 /// something at the same time does so elsewhere.
-@MainActor public struct NodeKeeper {
+@MainActor public final class NodeKeeper {
     private let place: NetworkPlace
     private let claims: ClaimKeeper
     private let log: @Sendable (String) -> Void
@@ -12,6 +12,9 @@ internal import VNEHost
     private static let pause = Duration.seconds(60)
     /// How soon what failed is tried again.
     private static let retry = Duration.seconds(1)
+    /// An engine that lives no longer than that ended because it cannot run.
+    private static let soon = Duration.seconds(2)
+    private var begun = Duration.zero
 
     /// A keeper of the network of a place.
     /// - Parameter log: is told what happens, a line at a time.
@@ -45,10 +48,15 @@ internal import VNEHost
     }
 
     private func bringUp(_ events: EngineEvents) async throws(ManagerError) {
-        let node = try await place.changing { () throws(ManagerError) in
+        begun = EngineEvents.now
+        let (node, failure) = try await place.changing { () throws(ManagerError) in
             let node = NetworkNode(try KeptNode(place))
-            if !node.kept.isDown { try await node.up() }
-            return node
+            do throws(ManagerError) {
+                if !node.kept.isDown { try await node.up() }
+            } catch {
+                return (node, ManagerError?.some(error))
+            }
+            return (node, nil)
         }
         guard !node.kept.isDown else {
             claims.end()
@@ -60,8 +68,10 @@ internal import VNEHost
             try events.listen(in: node.namespaceOfApplications)
         }
         // One may have come before somebody listened.
+        // Claims need the others' stores, and not this node's.
+        if node.isUp { try claims.keep(node) }
+        if let failure { throw failure }
         try await lead()
-        try claims.keep(node)
     }
 
     /// Leads to applications as their addresses come and go, until something else happens or the time has come; false if
@@ -75,6 +85,8 @@ internal import VNEHost
                 return true
             case .ended(let process):
                 log("\(place.label): process \(process) of an engine ended")
+                // One that does not stay up is no reason to do nothing else.
+                if EngineEvents.now - begun < Self.soon { try? await Task.sleep(for: Self.retry) }
                 return true
             case .silence: return true
             case .addresses:

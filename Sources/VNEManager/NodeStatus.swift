@@ -119,9 +119,9 @@ extension NetworkNode {
         if kept.node.role == .host {
             return claimed.sorted().map { NodeStatus.Claim(address: "\($0)", host: kept.node.name) }
         }
-        return try kept.claims.holders.sorted { $0.key < $1.key }.map {
-            NodeStatus.Claim(address: "\($0.key)", host: $0.value.host)
-        }
+        let claims = try kept.claims
+        let believed = kept.topology.hosts.flatMap { host in claims.addresses(of: host).map { ($0, host.name) } }
+        return believed.sorted { $0.0 < $1.0 }.map { NodeStatus.Claim(address: "\($0.0)", host: $0.1) }
     }
 
     private struct WireGuardPeer {

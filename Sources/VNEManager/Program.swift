@@ -20,6 +20,9 @@ struct Program {
         Program(["nsenter", "--net=\(NetworkPlace.namespaces)/\(name)"] + arguments)
     }
 
+    /// The same program, known for one of a network's from its first instruction on.
+    func marked(_ place: NetworkPlace) -> Program { Program(EngineProcess.marked(place) + arguments) }
+
     /// Runs it to its end, and returns what it printed.
     @discardableResult func run(input text: String = "") async throws(ManagerError) -> String {
         let ended = try await finish(input: text)

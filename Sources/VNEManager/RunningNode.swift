@@ -20,13 +20,22 @@ public struct RunningNode: Sendable {
     /// Processes that the node needs: each was started by some ``NetworkNode/up()`` and goes on by itself.
     var engines: [EngineProcess] { tunnels.processes + [routing.process, store.process].compactMap { $0 } }
 
-    /// Processes in the network's namespace that are no engines.
-    private func strangers() async throws(ManagerError) -> [Int32] {
-        guard isUp else { return [] }
-        let own = Set(engines.map(\.id))
-        return try await Program(["ip", "netns", "pids", place.label]).run().split(separator: "\n").compactMap {
-            Int32($0)
-        }.filter { !own.contains($0) && !EngineProcess.isMarked($0, place) }
+    /// Processes in the network's namespace that are not the network's own, as `nginx (4711)`. One that is about to become
+    /// another program, or to end, looks like a stranger for a moment.
+    private func strangers() async throws(ManagerError) -> [String] {
+        var found: [Int32] = []
+        for look in 0..<10 where isUp {
+            if look > 0 { try await Program.pause() }
+            let own = Set(engines.map(\.id))
+            found = try await Program(["ip", "netns", "pids", place.label]).run().split(separator: "\n").compactMap {
+                Int32($0)
+            }.filter { !own.contains($0) && !EngineProcess.isMarked($0, place) }
+            if found.isEmpty { break }
+        }
+        return found.map { id in
+            let name = (try? NodeFiles.text("/proc/\(id)/comm"))?.split(separator: "\n").first.map(String.init)
+            return "\(name ?? "process") (\(id))"
+        }
     }
 
     /// Takes the node down, until somebody brings it up: its tunnels, its routing, its namespace. What is kept stays, and so
@@ -39,8 +48,8 @@ public struct RunningNode: Sendable {
         guard inside.isEmpty else {
             throw ManagerError(
                 .failed,
-                "processes run in the namespace \(place.label), and would lose their network: end them first ("
-                    + "\(inside.map(String.init).joined(separator: ", ")))")
+                "processes run in the namespace \(place.label), and would lose their network: end them first: "
+                    + inside.joined(separator: ", "))
         }
         try NodeFiles.write("", to: "\(place.kept)/\(KeptNode.downFile)")
         if isUp {

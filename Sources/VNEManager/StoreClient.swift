@@ -1,6 +1,4 @@
 internal import FoundationEssentials
-internal import OverlayModel
-internal import PolicyModel
 
 /// The network's store, by etcdctl(1) in the network's namespace.
 ///
@@ -109,67 +107,10 @@ struct StoreClient: Sendable {
 
     private func program(_ arguments: [String]) -> Program {
         Program(
-            EngineProcess.marked(place) + [
+            [
                 "etcdctl", "--endpoints", endpoints.joined(separator: ","), "--dial-timeout", "1s",
                 "--command-timeout", "2s",
             ] + arguments
-        ).inside(namespace: place.label)
-    }
-}
-
-/// What the store has, as far as this node knows.
-struct StoreState: Sendable {
-    private(set) var claims = Claims()
-    /// By the host: its last turn, and the revision at which it was written.
-    private(set) var turns: [String: (turn: Int, revision: Int)] = [:]
-    /// The store's revision when all of it was read.
-    let revision: Int
-
-    private static let claimsRoot = StoreClient.root + "claims/"
-    private static let turnsRoot = StoreClient.root + "turns/"
-
-    init(revision: Int) {
-        self.revision = revision
-    }
-
-    /// Takes changes in; those that are older than what is known already change nothing.
-    mutating func apply(_ changes: [StoreClient.Change]) {
-        for change in changes {
-            if change.key.hasPrefix(Self.claimsRoot) {
-                guard let address = IPAddress(String(change.key.dropFirst(Self.claimsRoot.count))),
-                    change.revision >= claims.holders[address]?.epoch ?? 0
-                else { continue }
-                claims.holders[address] = change.value.map { Claims.Claim(host: $0, epoch: change.revision) }
-            } else if change.key.hasPrefix(Self.turnsRoot) {
-                let host = String(change.key.dropFirst(Self.turnsRoot.count))
-                guard let turn = change.value.flatMap({ Int($0) }), change.revision >= turns[host]?.revision ?? 0 else {
-                    continue
-                }
-                turns[host] = (turn, change.revision)
-            }
-        }
-    }
-
-    /// Has a host's claims change as it was found out from this state.
-    func commit(
-        _ change: ClaimChange, of host: String, turn: Int, by client: StoreClient
-    ) async throws(ManagerError) -> [StoreClient.Change]? {
-        var values: [(key: String, value: String?)] = [(Self.turnsRoot + host, "\(turn)")]
-        var revisions = [(key: Self.turnsRoot + host, revision: turns[host]?.revision ?? 0)]
-        for address in change.made {
-            values.append(("\(Self.claimsRoot)\(address)", host))
-            revisions.append(("\(Self.claimsRoot)\(address)", claims.holders[address]?.epoch ?? 0))
-        }
-        for address in change.ended {
-            values.append(("\(Self.claimsRoot)\(address)", nil))
-            revisions.append(("\(Self.claimsRoot)\(address)", claims.holders[address]?.epoch ?? 0))
-        }
-        return try await client.commit(values, if: revisions)
-    }
-
-    /// Has nobody have an address any more.
-    func end(_ address: IPAddress, by client: StoreClient) async throws(ManagerError) -> [StoreClient.Change]? {
-        let key = "\(Self.claimsRoot)\(address)"
-        return try await client.commit([(key, nil)], if: [(key, claims.holders[address]?.epoch ?? 0)])
+        ).inside(namespace: place.label).marked(place)
     }
 }

@@ -37,12 +37,20 @@ struct Tunnels {
     private func told(_ device: NodeConfiguration.Device) -> String { "\(place.applied)/\(device.name).conf" }
 
     private func tell(_ device: NodeConfiguration.Device, _ own: String) async throws(ManagerError) {
-        guard try NodeFiles.text(told(device)) != own + device.configuration else { return }
+        let told = try NodeFiles.text(told(device))
+        guard told != own + device.configuration else { return }
+        if let told, told.hasPrefix(own),
+            let changes = AllowedSources.changes(from: String(told.dropFirst(own.count)), to: device.configuration)
+        {
+            // Whose sources stay the same is not touched.
+            try await wg(["set", device.name] + changes).run()
+            return try NodeFiles.write(own + device.configuration, to: self.told(device))
+        }
         // wg(8): a private key that is not in the file is taken away.
         let secret = "[Interface]\nPrivateKey = \(try key.privateKey())"
         let text = device.configuration.replacing("[Interface]\n", with: secret, maxReplacements: 1)
         try await wg(["syncconf", device.name, "/dev/stdin"]).run(input: text)
-        try NodeFiles.write(own + device.configuration, to: told(device))
+        try NodeFiles.write(own + device.configuration, to: self.told(device))
     }
 
     /// The names of the devices in the network's namespace.

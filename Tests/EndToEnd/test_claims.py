@@ -3,6 +3,7 @@
 import json
 import subprocess
 import sys
+import threading
 import time
 import unittest
 
@@ -55,6 +56,7 @@ class Claims(unittest.TestCase):
         return bool(cls.nodes.run(node, "ip", "route", "show", f"{address}/32", "proto", "bird").stdout)
 
     def tearDown(self):
+        self.nodes.hush()
         for host in (self.web, self.bank):
             for name in host.applications():
                 if name not in ("front", "counter"):
@@ -105,8 +107,12 @@ class Claims(unittest.TestCase):
     def test_of_hosts_that_want_the_same_address_at_once_one_gets_it(self):
         for turn in range(3):
             address = f"10.10.2.{201 + turn}"
-            for host in (self.web, self.bank):
-                host.attach(f"twin{turn}", "shop", address)
+            begun = [threading.Thread(target=host.attach, args=(f"twin{turn}", "shop", address))
+                     for host in (self.web, self.bank)]
+            for thread in begun:
+                thread.start()
+            for thread in begun:
+                thread.join()
             self.until(lambda: len([node for node in HOSTS if address in self.claimed(node)]) == 1, "nobody gets it")
             (winner,) = [node for node in HOSTS if address in self.claimed(node)]
             (loser,) = set(HOSTS) - {winner}
@@ -156,7 +162,7 @@ class Claims(unittest.TestCase):
     # Sends a manager a line from the network's namespace, and says what it answers.
     ASK_MANAGER = PYTHON_PRELUDE + """
 with socket.socket() as client:
-    client.settimeout(10)
+    client.settimeout(5)
     if len(sys.argv) > 3:
         client.setsockopt(socket.IPPROTO_IP, 15, 1)
         client.bind((sys.argv[3], 0))
@@ -177,30 +183,40 @@ with socket.socket() as client:
         for line in ("", "{}", "x" * 100_000, '{"turn": -1, "addresses": ["10.10.2.213"], "patience": 0}',
                      '{"turn": 1e400, "addresses": [1], "patience": []}'):
             self.assertNotIn('"held":["', self.ask_manager("web", "169.254.0.1", line))
-        # What is another one's, and what is not for it; the turn is higher than any that it really had.
-        turn = int(time.time() * 1000) + 10_000
+        # What is another one's, and what is not for it.
+        turn = int(time.time() * 1000) + 3600_000
         answer = json.loads(self.ask_manager("web", "169.254.0.1", self.request(turn, "10.10.2.212", "10.10.3.200", "x")))
         self.assertEqual(answer["held"], [])
         self.assertEqual(answer["refused"], {"10.10.2.212": "bank has it",
                                              "10.10.3.200": "the topology does not let this host claim it"})
+        # What comes late changes nothing, and neither does what comes from days ahead.
+        late = json.loads(self.ask_manager("web", "169.254.0.2", self.request(turn - 1, "10.10.2.213")))
+        self.assertEqual((late["held"], late["later"]), ([], turn))
+        ahead = json.loads(self.ask_manager("web", "169.254.0.2", self.request(turn + 10**9, "10.10.2.213")))
+        self.assertIn("more than a day ahead", ahead["failure"])
+        # The host finds its way behind a turn that it did not have.
+        self.web.attach("next", "shop", "10.10.2.213")
+        self.wait_for("10.10.2.213", "web", "the host does not get on")
         # In another one's name: from the end of a tunnel that is not its own.
+        heard = self.nodes.listen(self.nodes.network("london"), "any", "tcp dst port 7311")
         self.nodes.run("web", "ip", "address", "add", "169.254.0.12/32", "dev", "lo")
         try:
-            self.assertEqual(self.ask_manager("web", "169.254.0.1", self.request(turn), "169.254.0.12"), "")
+            self.assertEqual(self.ask_manager("web", "169.254.0.1", self.request(turn + 5000), "169.254.0.12"), "")
         finally:
             self.nodes.run("web", "ip", "address", "delete", "169.254.0.12/32", "dev", "lo")
+        self.ask_manager("web", "169.254.0.1", "{}")
+        self.until(lambda: "169.254.0.11." in heard.read_text(), "nothing arrived")
+        self.assertNotIn("169.254.0.12.", heard.read_text())
         self.assertEqual(self.holders("10.10.2.212"), {manager: {"bank"} for manager in MANAGERS})
-        # What came late changes nothing, and the host finds its way back to higher turns by itself.
-        self.web.attach("late", "shop", "10.10.2.213")
-        self.wait_for("10.10.2.213", "web", "the host does not get on")
-        answer = json.loads(self.ask_manager("web", "169.254.0.2", self.request(turn - 5000)))
-        self.assertGreater(answer["later"], turn - 5000)
         self.assertEqual(self.claimed("web"), ["10.10.2.213"])
 
     def test_hosts_do_not_reach_the_store(self):
         ask = ("etcdctl", "--dial-timeout", "1s", "--command-timeout", "2s", "get", "--prefix", "/vne/")
         for address in ("10.10.255.1", "10.10.255.2", "169.254.0.1"):
             self.assertNotEqual(self.nodes.run("web", *ask, "--endpoints", f"http://{address}:2379", check=False).returncode, 0)
+        knock = "import socket, sys; socket.create_connection((sys.argv[1], 2380), timeout=2)"
+        self.assertNotEqual(self.nodes.run("web", sys.executable, "-c", knock, "10.10.255.2", check=False).returncode, 0)
+        self.nodes.run("london", sys.executable, "-c", knock, "10.10.255.2")
         # A control: from a manager it is reached, its own and another one's.
         for address in ("10.10.255.1", "10.10.255.2"):
             self.nodes.run("london", *ask, "--endpoints", f"http://{address}:2379")
@@ -224,6 +240,39 @@ with socket.socket() as client:
             self.nodes.begin("web").wait()
             self.nodes.keep("web")
         self.until(lambda: self.is_led_to("bank", "10.10.2.1"), "the host does not come back", 60)
+
+    def test_a_manager_that_is_cut_off_from_the_store_lets_nobody_have_anything(self):
+        self.web.attach("till", "shop", "10.10.2.230")
+        self.wait_for("10.10.2.230", "web", "nobody leads to it")
+        # London keeps its hosts, and loses the other managers.
+        rules = "table inet cut { chain out { type filter hook output priority 0; ip daddr { 192.0.2.2, 192.0.2.3 } drop; }; }"
+        london = self.nodes.hosts["london"].name
+        run("ip", "netns", "exec", london, "nft", rules)
+        try:
+            self.until(lambda: "10.10.255.2" not in self.nodes.run("london", "ip", "route", "show", "via", "169.254.0.2").stdout,
+                       "it is not cut off")
+            self.web.agent("detach", "till")
+            self.until(lambda: not self.claimed("web"), "it is not given up", 40)
+            self.bank.attach("till", "shop", "10.10.2.230")
+            self.until(lambda: self.claimed("bank") == ["10.10.2.230"], "the others do not let it have it", 40)
+            # London remembers whom it belonged to, and that one asks London first.
+            claims = [claim["host"] for claim in self.nodes.status("london")["claims"] if claim["address"] == "10.10.2.230"]
+            self.assertEqual(claims, ["web"])
+            self.web.attach("till", "shop", "10.10.2.230")
+            self.until(lambda: self.refused("web").get("10.10.2.230") == "bank has it", "it is not refused", 40)
+            self.assertEqual(self.claimed("web"), [])
+            self.assertNotIn("london", self.holders("10.10.2.230"))
+        finally:
+            run("ip", "netns", "exec", london, "nft", "delete", "table", "inet", "cut")
+        self.wait_for("10.10.2.230", "bank", "the manager that was cut off does not catch up", 60)
+
+    def test_another_store_is_refused(self):
+        place = self.nodes.directory / "other.yaml"
+        place.write_text(TOPOLOGY.replace("store: [london, paris, rome]", "store: paris"))
+        refused = self.nodes.manager("paris", "join", place, "--keys", self.nodes.directory / "acme.keys.yaml", "--node",
+                                     "paris", check=False)
+        self.assertEqual(refused.returncode, 3)
+        self.assertIn("cannot be changed", refused.stderr)
 
     def test_claims_outlive_managers(self):
         self.web.attach("till", "shop", "10.10.2.220")

@@ -27,7 +27,7 @@ struct ModuleArrows {
         "OverlayModel": ["PolicyModel"],
         "OverlayKeys": ["PolicyModel", "OverlayModel", "Crypto", "CryptoExtras"],
         "VNEManager": [
-            "PolicyModel", "OverlayModel", "VNEHost", "Subprocess", "SystemPackage", "Dispatch", "FoundationEssentials",
+            "PolicyModel", "OverlayModel", "VNEHost", "Subprocess", "SystemPackage", "FoundationEssentials",
             "Glibc", "Synchronization",
         ],
         "vne-manager": [
