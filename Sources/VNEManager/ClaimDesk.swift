@@ -19,6 +19,8 @@ actor ClaimDesk {
     private var visitors: [IPAddress: Int] = [:]
     /// When a host's next request is looked at.
     private var next: [String: Duration] = [:]
+    /// A host's last turn that came here: what asked before it has nothing to wait for.
+    private var latest: [String: Int] = [:]
 
     /// Requests of one host at a time: one that waits, and those that came since. No host takes another one's turn.
     private static let visitorLimit = 4
@@ -168,6 +170,7 @@ actor ClaimDesk {
         guard request.turn > 0, request.turn < Int(Date().timeIntervalSince1970 * 1000) + ClaimRequest.lead else {
             throw ManagerError(.invalid, "the clock of \(host.name) is more than a day ahead of this manager's")
         }
+        latest[host.name] = max(request.turn, latest[host.name] ?? 0)
         let wanted = Set(request.addresses.compactMap { IPAddress($0) })
         let end = EngineEvents.now + min(.milliseconds(max(request.patience, 0)), Self.longestWait)
         let client = try Self.client(place)
@@ -197,7 +200,8 @@ actor ClaimDesk {
                 if !change.isEmpty { log("\(place.label): \(host.name) \(Self.summary(change))") }
             }
             // Who got something is told at once.
-            guard change.mayPass, change.made.isEmpty, await hasChanged(since: seen, until: end) else {
+            guard change.mayPass, change.made.isEmpty, await hasChanged(since: seen, until: end, for: request, of: host)
+            else {
                 return Self.answer(change)
             }
             known = self.state
@@ -212,10 +216,12 @@ actor ClaimDesk {
         return time - now
     }
 
-    /// Waits until the store has changed, no longer than until then; says whether it has.
-    private func hasChanged(since seen: Int, until end: Duration) async -> Bool {
+    /// Waits until the store has changed, no longer than until then, or until the host asks again; says whether it has.
+    private func hasChanged(
+        since seen: Int, until end: Duration, for request: ClaimRequest, of host: Node
+    ) async -> Bool {
         while changes == seen {
-            guard EngineEvents.now < end, !Task.isCancelled else { return false }
+            guard EngineEvents.now < end, latest[host.name] == request.turn, !Task.isCancelled else { return false }
             try? await Task.sleep(for: .milliseconds(5))
         }
         return true

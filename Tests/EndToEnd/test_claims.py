@@ -266,6 +266,19 @@ with socket.socket() as client:
             run("ip", "netns", "exec", london, "nft", "delete", "table", "inet", "cut")
         self.wait_for("10.10.2.230", "bank", "the manager that was cut off does not catch up", 60)
 
+    def test_an_address_that_is_refused_holds_up_no_other_one(self):
+        self.bank.attach("till", "shop", "10.10.2.240")
+        self.wait_for("10.10.2.240", "bank", "nobody leads to it")
+        self.web.attach("till", "shop", "10.10.2.240")
+        self.until(lambda: self.refused("web"), "nobody refuses it")
+        # More than managers let one host wait for at a time, all together.
+        others = [f"10.10.2.{241 + number}" for number in range(14)]
+        for number, address in enumerate(others):
+            self.web.attach(f"other{number}", "shop", address)
+        took = self.until(lambda: self.claimed("web") == others, "others are not claimed", 8)
+        print(f"\n  {len(others)} addresses were claimed {took:.1f} s after the last one came, beside one that was refused", flush=True)
+        self.assertEqual(self.refused("web"), {"10.10.2.240": "bank has it"})
+
     def test_another_store_is_refused(self):
         place = self.nodes.directory / "other.yaml"
         place.write_text(TOPOLOGY.replace("store: [london, paris, rome]", "store: paris"))

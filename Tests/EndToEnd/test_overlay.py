@@ -187,6 +187,16 @@ class Network(unittest.TestCase):
         for node in ADDRESSES:
             self.assertEqual(self.engines(node), before[node])
 
+    def test_a_node_whose_topology_is_not_understood_is_taken_down_and_left_all_the_same(self):
+        # As after a step back to an older version.
+        kept = Path(f"/var/lib/vne-manager/{self.nodes.network('web')}/topology.yaml")
+        kept.write_text(kept.read_text() + "newer: true\n")
+        self.assertEqual(self.nodes.manager("web", "status", check=False).returncode, 3)
+        self.nodes.manager("web", "down")
+        self.assertNotIn(self.nodes.network("web"), run("ip", "netns", "list").stdout)
+        self.nodes.manager("web", "leave")
+        self.assertFalse(kept.exists())
+
     def test_what_was_left_leaves_nothing(self):
         host = self.nodes.hosts["web"]
         keeper = self.nodes.keep("web")
