@@ -4,7 +4,7 @@ public import PolicyModel
 
 /// A TCP socket of a network namespace over which lines go back and forth, over IPv4.
 ///
-/// Its calls wait, never longer than they are told: call them where waiting is allowed.
+/// Its calls wait, all but ``accept()`` no longer than they are told: call them where waiting is allowed.
 public final class LineSocket: Sendable {
     private let descriptor: Descriptor
     private let name: String
