@@ -1,7 +1,7 @@
 import PolicyModel
 
-/// Routing by BIRD 2: BGP with each neighbour (RFC 4271), an autonomous system a node, and BFD (RFC 5880) to find out that
-/// a link is silent.
+/// Routing by BIRD 2: BGP with each neighbour (RFC 4271), an autonomous system a node. Which links forward is not BIRD's to
+/// find out: ``ProbePlan``. A BIRD that dies while its links forward is waited for (RFC 4724).
 ///
 /// A node announces what it owns and nothing else, and whoever hears it takes only that. Managers pass on what they
 /// took; hosts pass on nothing, so that no traffic of others goes through them.
@@ -16,17 +16,15 @@ extension NodeCompiler {
 
     var routingFile: NodeConfiguration.File {
         var lines = ["# The node \(node.name) of the network \(topology.network)."]
-        lines += ["log syslog all;", "router id \(node.address);", "", "protocol device {", "}", ""]
+        lines += [
+            "log syslog all;", "router id \(node.address);", "graceful restart wait \(Self.restartTime);", "",
+            "protocol device {", "}", "",
+        ]
         lines += ["# What is this node's own, whether anything is up or not."]
         lines += block("protocol static own", ["ipv4;", "route \(node.address)/32 via \"lo\";"])
         lines += claimed
         lines += block("filter announced", announced)
         lines += block("protocol kernel", kernel)
-        let detection = topology.failureDetection
-        lines += block(
-            "protocol bfd",
-            ["interface \"node*\", \"hosts-*\" {"]
-                + indented(["interval \(detection.interval) ms;", "multiplier \(detection.multiplier);"]) + ["};"])
         for tunnel in tunnels where tunnel.carriesData { lines += neighbour(tunnel) }
         return NodeConfiguration.File(path: "bird.conf", text: lines.joined(separator: "\n") + "\n")
     }
@@ -58,7 +56,7 @@ extension NodeCompiler {
                     "preference = 200;", "accept;",
                 ]) + ["};"]
             : ["import none;"]
-        return ["merge paths on;"] + (learnt.count > 1 ? ["learn;"] : []) + ["ipv4 {"]
+        return ["merge paths on;", "graceful restart on;"] + (learnt.count > 1 ? ["learn;"] : []) + ["ipv4 {"]
             + indented(learnt + ["export filter {"] + indented(filter) + ["};"]) + ["};"]
     }
 
@@ -67,7 +65,10 @@ extension NodeCompiler {
         prefixes.map { "\(text($0)){32,32}" }.joined(separator: ", ")
     }
 
-    /// In seconds: the second net below BFD, never finer than that.
+    /// In seconds: how long a BIRD that died may take to come back before its routes are gone.
+    private static let restartTime = 5
+
+    /// In seconds: the second net below the probes, never finer than that.
     private var holdTime: Int {
         let detection = topology.failureDetection
         return max(3, 3 * ((detection.interval * detection.multiplier + 999) / 1000))
@@ -88,7 +89,7 @@ extension NodeCompiler {
             [
                 "# \(peer.name), over \(tunnel.underlay.name)", "local \(local) as \(system(of: node));",
                 "neighbor \(remote) as \(system(of: peer));", "interface \"\(device)\";", "direct;", "strict bind on;",
-                "bfd on;", "hold time \(holdTime);",
+                "hold time \(holdTime);", "graceful restart on;", "graceful restart time \(Self.restartTime);",
                 // Without these a short outage costs a minute.
                 "error wait time 1, 2;", "connect retry time 1;", "connect delay time 0;", "allow bgp_local_pref off;",
                 "ipv4 {",

@@ -60,7 +60,6 @@ extension NodeCompiler {
                     icmp type { echo-request, echo-reply } accept
                     ip saddr \(links) ip daddr \(links) tcp dport 179 accept
                     ip saddr \(links) ip daddr \(links) tcp sport 179 accept
-                    ip saddr \(links) ip daddr \(links) udp dport 3784 accept
                     \(store)\(applications)drop
                 }
 

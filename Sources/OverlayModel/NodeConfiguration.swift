@@ -71,6 +71,7 @@ public struct NodeConfiguration: Hashable, Sendable {
         files =
             (compiler.tunnelFiles + compiler.joinFiles + [
                 compiler.routingFile, compiler.addressFile, compiler.settingsFile, compiler.filterFile,
+                compiler.probeFile,
             ] + [compiler.storeFile].compactMap { $0 }).sorted { $0.path < $1.path }
     }
 }

@@ -100,7 +100,7 @@ public struct Node: Hashable, Sendable {
     public var line: Int
 }
 
-/// BFD (RFC 5880): a packet each interval, and a link is dead after so many that did not come.
+/// A probe each interval, and a link is lost after so many without an answer.
 public struct FailureDetection: Hashable, Sendable {
     /// Milliseconds.
     public var interval: Int

@@ -19,6 +19,7 @@ public struct NetworkNode: Sendable {
     var running: RunningNode { RunningNode(place) }
     var tunnels: Tunnels { running.tunnels }
     var routing: Routing { running.routing }
+    var probing: Probing { running.probing }
     var store: Store { running.store }
     var isUp: Bool { running.isUp }
 
@@ -47,6 +48,7 @@ public struct NetworkNode: Sendable {
         }
         if kept.node.role == .host { try NodeFiles.write(configuration.text("policy.yaml"), to: place.policy) }
         try await routing.reconcile(configuration.text("bird.conf"))
+        try await probing.reconcile(configuration.text("probes.json"))
         try await leadToApplications()
         try await store.reconcile(configuration.text("etcd.env"))
     }

@@ -9,10 +9,12 @@ public struct NetworkPlace: Hashable, Sendable {
     public let label: String
     /// The node's instance.
     let instance: String
+    /// The network's name.
+    let network: String
 
     /// The place of a network.
     public init(network: String, instance: String) {
-        self.instance = instance
+        (self.instance, self.network) = (instance, network)
         label = "\(instance)@\(network)"
     }
 

@@ -21,6 +21,11 @@ public struct NodeStatus: Codable, Hashable, Sendable {
         public var sent: Int
         /// What BGP says of the neighbour, as BIRD calls it: `Established`; nil where the tunnel carries no data.
         public var routing: String?
+        /// What probes say of it: `good`, `narrow` (carries small packets only), `silent` or `unknown` (never heard); nil
+        /// where the tunnel carries no data.
+        public var link: String?
+        /// Milliseconds from a probe to its answer, smoothed; nil before the first one.
+        public var roundTrip: Double?
     }
 
     /// The network's name.
@@ -39,6 +44,8 @@ public struct NodeStatus: Codable, Hashable, Sendable {
     public var tunnelEngine: String
     /// Whether BIRD runs.
     public var routingRuns: Bool
+    /// Whether links are probed.
+    public var probingRuns: Bool
     /// In the order of the topology.
     public var tunnels: [Tunnel]
     /// The addresses of the network that there is a way to, in the order of their numbers.
@@ -77,9 +84,10 @@ public struct NodeStatus: Codable, Hashable, Sendable {
         public var through: [String]
     }
 
-    /// Whether every tunnel that carries data has a neighbour that routes.
+    /// Whether every tunnel that carries data carries packets of every size, and has a neighbour that routes.
     public var isWhole: Bool {
-        up && routingRuns && tunnels.allSatisfy { $0.routing == nil || $0.routing == "Established" }
+        up && routingRuns && probingRuns
+            && tunnels.allSatisfy { $0.routing == nil || ($0.routing == "Established" && $0.link == "good") }
     }
 }
 
@@ -90,13 +98,15 @@ extension NetworkNode {
         var status = NodeStatus(
             network: topology.network, node: kept.node.name, role: kept.node.role.rawValue,
             address: "\(kept.node.address)", up: isUp, draining: kept.isDraining, tunnelEngine: "none",
-            routingRuns: routing.process != nil, tunnels: [], routes: [], applications: [],
+            routingRuns: routing.process != nil, probingRuns: probing.process != nil, tunnels: [], routes: [],
+            applications: [],
             storeRuns: topology.store.contains(kept.node.name) ? store.process != nil : nil, claims: try claims(),
             refused: kept.node.role == .host ? refused : [])
         guard status.up else { return status }
         let present = Set(try await tunnels.present())
         if !present.isEmpty { status.tunnelEngine = tunnels.processes.isEmpty ? "kernel" : "wireguard-go" }
         let neighbours = try await neighbours()
+        let links = status.probingRuns ? probing.report.links : [:]
         var peers: [String: [String: WireGuardPeer]] = [:]
         for device in present { peers[device] = try await self.peers(of: device) }
         for tunnel in topology.tunnels(of: kept.node) {
@@ -108,7 +118,9 @@ extension NetworkNode {
                 NodeStatus.Tunnel(
                     node: node.name, underlay: tunnel.underlay.name, device: device, endpoint: peer?.endpoint,
                     handshake: peer?.handshake, received: peer?.received ?? 0, sent: peer?.sent ?? 0,
-                    routing: tunnel.carriesData ? neighbours[neighbour] ?? "down" : nil))
+                    routing: tunnel.carriesData ? neighbours[neighbour] ?? "down" : nil,
+                    link: tunnel.carriesData ? (links[neighbour]?.state ?? .unknown).rawValue : nil,
+                    roundTrip: links[neighbour]?.roundTrip))
         }
         status.routes = try await routes()
         status.applications = try await applications().sorted().map(\.description)

@@ -3,7 +3,8 @@ struct Routing {
     let place: NetworkPlace
 
     private var configuration: String { "\(place.running)/bird.conf" }
-    private var socket: String { "\(place.running)/bird.ctl" }
+    static let socketFile = "bird.ctl"
+    private var socket: String { "\(place.running)/\(Self.socketFile)" }
     private var number: String { "\(place.running)/bird.pid" }
 
     /// The process, if it runs.
@@ -21,11 +22,12 @@ struct Routing {
                 throw ManagerError(.failed, "BIRD does not take its configuration: \(answer)")
             }
         } else {
-            // What proves that a link is alive is sent on time, however busy the host is.
+            // One that died left its routes to the kernel, and its neighbours keep theirs for a moment: nothing that is
+            // forwarded has to notice (RFC 4724).
+            let recovery = try NodeFiles.text(told) == nil ? [] : ["-R"]
             try await Program(
-                EngineProcess.marked(place) + [
-                    "nice", "-n", "-10", "bird", "-c", configuration, "-s", socket, "-P", number,
-                ]
+                EngineProcess.marked(place) + ["nice", "-n", "-10", "bird", "-c", configuration, "-s", socket]
+                    + ["-P", number] + recovery
             ).inside(namespace: place.label).run()
             // It goes on before the process that was started has left its number.
             for _ in 0..<500 where process == nil { try await Program.pause() }

@@ -12,13 +12,16 @@ public struct RunningNode: Sendable {
 
     var tunnels: Tunnels { Tunnels(place: place, key: NodeKey(place)) }
     var routing: Routing { Routing(place: place) }
+    var probing: Probing { Probing(place: place) }
     var store: Store { Store(place: place) }
 
     /// Whether the network's namespace is there.
     var isUp: Bool { NodeFiles.names(in: NetworkPlace.namespaces).contains(place.label) }
 
     /// Processes that the node needs: each was started by some ``NetworkNode/up()`` and goes on by itself.
-    var engines: [EngineProcess] { tunnels.processes + [routing.process, store.process].compactMap { $0 } }
+    var engines: [EngineProcess] {
+        tunnels.processes + [routing.process, probing.process, store.process].compactMap { $0 }
+    }
 
     /// Processes in the network's namespace that are not the network's own, as `nginx (4711)`. One that is about to become
     /// another program, or to end, looks like a stranger for a moment.

@@ -9,6 +9,8 @@ extension NodeStatus {
             line += tunnel.endpoint.map { ", at \($0)" } ?? ", never heard"
             line += ", \(tunnel.received) bytes in, \(tunnel.sent) out"
             if let routing = tunnel.routing { line += ": \(routing)" }
+            if let link = tunnel.link { line += ", \(link)" }
+            if let roundTrip = tunnel.roundTrip { line += ", \((roundTrip * 10).rounded() / 10) ms" }
             lines.append(line)
         }
         for route in routes { lines.append("way to \(route.address) through \(route.through.joined(separator: ", "))") }
@@ -22,6 +24,7 @@ extension NodeStatus {
         guard up else { return "down" }
         var words = ["tunnels by \(tunnelEngine)"]
         words.append(routingRuns ? "BIRD runs" : "BIRD does not run")
+        if !probingRuns { words.append("links are not probed") }
         if let storeRuns { words.append(storeRuns ? "etcd runs" : "etcd does not run") }
         if draining { words.append("draining") }
         return words.joined(separator: ", ")

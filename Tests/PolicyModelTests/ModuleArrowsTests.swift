@@ -41,6 +41,7 @@ struct ModuleArrows {
     static let exceptions: [String: Set<String>] = [
         "PolicyModel/YAMLDocument.swift": ["CLibYAML"],
         "OverlayKeys/Encodings.swift": ["FoundationEssentials"],
+        "OverlayModel/ProbePlan.swift": ["FoundationEssentials"],
     ]
 
     /// Modules that never leave memory safety.
