@@ -17,7 +17,7 @@ extension NodeCompiler {
     var routingFile: NodeConfiguration.File {
         var lines = ["# The node \(node.name) of the network \(topology.network)."]
         lines += [
-            "log syslog all;", "router id \(node.address);", "graceful restart wait \(Self.restartTime);", "",
+            "log syslog all;", "router id \(node.address);", "graceful restart wait \(Self.recoveryTime);", "",
             "protocol device {", "}", "",
         ]
         lines += ["# What is this node's own, whether anything is up or not."]
@@ -67,6 +67,8 @@ extension NodeCompiler {
 
     /// In seconds: how long a BIRD that died may take to come back before its routes are gone.
     private static let restartTime = 5
+    /// In seconds: how long one that came back waits for neighbours that do not before it changes what is forwarded.
+    private static let recoveryTime = 3
 
     /// In seconds: the second net below the probes, never finer than that.
     private var holdTime: Int {

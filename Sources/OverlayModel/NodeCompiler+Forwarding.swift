@@ -57,6 +57,8 @@ extension NodeCompiler {
                     iifname "lo" accept
                     icmp type { destination-unreachable, time-exceeded, parameter-problem } accept
                     iifname "\(Self.carrier)" drop
+                    # Who answers for the end of a link is the other end.
+                    ip daddr \(links) ip saddr != \(links) drop
                     icmp type { echo-request, echo-reply } accept
                     ip saddr \(links) ip daddr \(links) tcp dport 179 accept
                     ip saddr \(links) ip daddr \(links) tcp sport 179 accept

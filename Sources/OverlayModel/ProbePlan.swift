@@ -18,6 +18,8 @@ public struct ProbePlan: Codable, Hashable, Sendable {
         /// The largest packet that the link has to carry, in bytes; nil where the other end finds that out, as it has a
         /// device for this link alone.
         public var mtu: Int?
+        /// Whether it leads on to everybody else, as a host's links to its managers do, and those between managers.
+        public var leadsOn: Bool
     }
 
     /// Milliseconds from one probe of a link to the next.
@@ -52,7 +54,7 @@ extension NodeCompiler {
                     device: topology.device(of: tunnel, at: node),
                     local: "\(topology.linkAddress(of: node, over: tunnel.underlayIndex))",
                     remote: "\(topology.linkAddress(of: tunnel.peer(of: node), over: tunnel.underlayIndex))",
-                    mtu: sharesDevice ? nil : tunnel.mtu)
+                    mtu: sharesDevice ? nil : tunnel.mtu, leadsOn: tunnel.kind != .direct && !sharesDevice)
             })
     }
 }

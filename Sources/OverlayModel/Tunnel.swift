@@ -24,8 +24,16 @@ public struct Tunnel: Hashable, Sendable {
     public var second: Node
 
     /// The largest packet that it takes: the underlay's, less what WireGuard puts around one (a header of IP and of UDP,
-    /// and 32 bytes of its own).
-    public var mtu: Int { underlay.mtu - (isOverIPv6 ? 40 : 20) - 8 - 32 }
+    /// and 32 bytes of its own), and less what it may put behind one.
+    public var mtu: Int { Self.padded(underlay.mtu - (isOverIPv6 ? 40 : 20) - 8 - 32) }
+
+    /// The size that wireguard-go believes a device to have until it learns better, and always where the device was moved to
+    /// another namespace before it came to that.
+    private static let believed = 1420
+
+    /// The largest packet that is no larger than that with WireGuard's padding to 16 bytes (“The WireGuard protocol”, section
+    /// 5.4.6): it ends at the size of the device, and wireguard-go counts anew from the one that it believes in.
+    private static func padded(_ size: Int) -> Int { size / believed * believed + size % believed / 16 * 16 }
 
     /// Whether applications' packets go through it, and routing finds out that they can.
     public var carriesData: Bool { underlay.use != .management }

@@ -36,6 +36,8 @@ public final class EchoSocket {
         // linux/icmp.h: a bit for each type that is not heard.
         let icmpFilter: Int32 = 1
         try Self.set(number, SOL_RAW, icmpFilter, ~(1 << UInt32(Self.echoReply)))
+        // Answers to all probes of a node may come at once.
+        try Self.set(number, SOL_SOCKET, SO_RCVBUFFORCE, 4 << 20)
         // A packet that is too large for the device is not sent in parts.
         try Self.set(number, Int32(IPPROTO_IP), IP_MTU_DISCOVER, UInt32(IP_PMTUDISC_PROBE))
     }

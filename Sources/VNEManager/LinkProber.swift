@@ -74,25 +74,27 @@ public final class LinkProber {
     /// Probes until the process ends.
     public func run() -> Never {
         var last = EngineEvents.now
-        var next = last
+        var (next, due) = (last, last)
         while true {
-            for number in 0..<Self.stepsOfInterval {
-                while EngineEvents.now < next {
-                    let heard = Readiness.wait(for: [echo.number] + [routing.number].compactMap { $0 }, until: next)
-                    hear()
-                    if heard.contains(where: { $0 != echo.number }) { routing.tell(states) }
-                }
-                // What came while this process did not run is no silence.
+            while EngineEvents.now < next {
+                let heard = Readiness.wait(for: [echo.number] + [routing.number].compactMap { $0 }, until: next)
                 hear()
-                let now = EngineEvents.now
-                for index in links.indices { links[index].health.pass(now - last) }
-                routing.tell(states)
-                tellOthers()
-                if number == 0 { probe() }
-                last = now
-                // What was missed is not made up for.
-                next = max(next + plan.interval / Self.stepsOfInterval, now)
+                if heard.contains(where: { $0 != echo.number }) { routing.tell(health) }
             }
+            // What came while this process did not run is no silence.
+            hear()
+            let now = EngineEvents.now
+            for index in links.indices { links[index].health.pass(now - last) }
+            let health = health
+            routing.tell(health)
+            tellOthers(health)
+            // What was missed is not made up for.
+            if now >= due {
+                probe()
+                due = max(due + plan.interval, now)
+            }
+            last = now
+            next = max(next + plan.interval / Self.stepsOfInterval, now)
         }
     }
 
@@ -100,12 +102,16 @@ public final class LinkProber {
     /// the next probe is due.
     private static let stepsOfInterval = 5
 
-    private var states: [String: LinkHealth.State] {
-        Dictionary(links.map { ($0.plan.neighbour, $0.health.state) }, uniquingKeysWith: { first, _ in first })
+    private var health: [String: LinkHealth] {
+        Dictionary(links.map { ($0.plan.neighbour, $0.health) }, uniquingKeysWith: { first, _ in first })
     }
 
+    /// The most that is heard at once: whoever sends more than that keeps nobody from being probed.
+    private static let heardAtOnce = 4096
+
     private func hear() {
-        while let answer = echo.receive() {
+        for _ in 0..<Self.heardAtOnce {
+            guard let answer = echo.receive() else { return }
             guard let index = indices[answer.peer] else { continue }
             let isLarge = answer.bytes > EchoSocket.least
             links[index].health.hear(isLarge ? .large : .small, after: answer.roundTrip)
@@ -129,9 +135,9 @@ public final class LinkProber {
     }
 
     /// Says what the links are, for whoever asks how the node runs; and looks for another plan as often.
-    private func tellOthers() {
+    private func tellOthers(_ health: [String: LinkHealth]) {
         let now = EngineEvents.now
-        let states = states
+        let states = health.mapValues(\.state)
         guard states != reported || now - lastReport >= .seconds(1) else { return }
         for (neighbour, state) in states.sorted(by: { $0.key < $1.key }) where reported[neighbour] != state {
             // The system's log, as of the other engines.
@@ -140,10 +146,15 @@ public final class LinkProber {
         (reported, lastReport) = (states, now)
         let links = links.map { link in
             let roundTrip = link.health.roundTrip.map { $0 / .milliseconds(1) }
-            return (link.plan.neighbour, LinkReport.Link(state: link.health.state, roundTrip: roundTrip))
+            let isUnused = routing.unused.contains(link.plan.neighbour)
+            return (
+                link.plan.neighbour,
+                LinkReport.Link(state: link.health.state, roundTrip: roundTrip, isUnused: isUnused)
+            )
         }
         // Nothing depends on either: a plan that cannot be read leaves the one before.
-        let report = LinkReport(links: Dictionary(links, uniquingKeysWith: { first, _ in first }))
+        let report = LinkReport(
+            seconds: Int(now.components.seconds), links: Dictionary(links, uniquingKeysWith: { first, _ in first }))
         try? report.write(to: "\(place.running)/\(Probing.reportFile)")
         try? readPlan()
     }

@@ -79,11 +79,19 @@ public struct NetworkNode: Sendable {
 
     /// Has a manager's tunnels and routing believe of hosts what they claimed and have.
     func believe(_ claims: Claims) async throws(ManagerError) {
-        if try kept.claims != claims { try kept.keep(claims) }
+        let before = try kept.claims
+        if before != claims { try kept.keep(claims) }
         guard isUp, !kept.isDown else { return }
         let configuration = try kept.configuration()
         try await tunnels.tell(configuration.devices)
         try await routing.reconcile(configuration.text("bird.conf"))
+        let losers = kept.topology.hosts.filter { host in
+            !Set(before.addresses(of: host)).isSubset(of: claims.addresses(of: host))
+        }
+        let tunnels = kept.topology.tunnels(of: kept.node).filter { tunnel in
+            tunnel.carriesData && losers.contains { $0.name == tunnel.peer(of: kept.node).name }
+        }
+        try await routing.forgetReturning(tunnels.map { kept.topology.neighbour(over: $0, at: kept.node) })
     }
 
     /// The addresses of this host's applications that others may have, too: whose they are, the network's managers say.

@@ -38,8 +38,10 @@ struct Probing {
         try await Program(EngineProcess.marked(place) + ["setsid", "--fork"] + shell + probe).inside(
             namespace: place.label
         ).run()
-        for _ in 0..<500 where process == nil { try await Program.pause() }
-        guard process != nil else {
+        // It says what it knows as soon as it can work.
+        func works() -> Bool { NodeFiles.names(in: place.running).contains(Self.reportFile) }
+        for _ in 0..<500 where !works() { try await Program.pause() }
+        guard process != nil, works() else {
             let log = try NodeFiles.text("\(place.running)/probe.log") ?? ""
             throw ManagerError(.failed, "the prober ended at once: \(log.suffix(300))")
         }

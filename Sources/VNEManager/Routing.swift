@@ -21,6 +21,10 @@ struct Routing {
             guard answer.contains("Reconfigur") else {
                 throw ManagerError(.failed, "BIRD does not take its configuration: \(answer)")
             }
+            // It speaks to everybody again then.
+            for (neighbour, link) in Probing(place: place).report.links where link.isUnused {
+                _ = try await control(["disable", neighbour])
+            }
         } else {
             // One that died left its routes to the kernel, and its neighbours keep theirs for a moment: nothing that is
             // forwarded has to notice (RFC 4724).
@@ -34,6 +38,14 @@ struct Routing {
             guard process != nil else { throw ManagerError(.failed, "BIRD ended at once: see the system's log") }
         }
         try NodeFiles.write(text, to: told)
+    }
+
+    /// Begins anew with neighbours whose BIRD is just coming back: what is kept of them meanwhile is not judged again.
+    func forgetReturning(_ neighbours: [String]) async throws(ManagerError) {
+        for neighbour in neighbours {
+            let shown = try await control(["show", "protocols", "all", neighbour])
+            if shown.contains("graceful restart active") { _ = try await control(["restart", neighbour]) }
+        }
     }
 
     /// Asks the BIRD that runs something: birdc(8).

@@ -9,6 +9,8 @@ final class RoutingSwitch {
     private var isBusy = false
     /// What BIRD was told since it was connected to.
     private var told: [String: Bool] = [:]
+    /// Who is not spoken to.
+    private(set) var unused: Set<String> = []
     private var lastLook = Duration.zero
 
     /// BIRD speaks to all neighbours again once it has read a configuration: it is told again as often as that.
@@ -24,18 +26,19 @@ final class RoutingSwitch {
 
     /// Has BIRD not speak to the neighbours of lost links, and to the others; of those that nothing is known of it is told
     /// nothing. Says one thing at a time: call it again once it answered.
-    func tell(_ links: [String: LinkHealth.State]) {
+    func tell(_ links: [String: LinkHealth]) {
         hear()
         let now = EngineEvents.now
-        let unused = LinkHealth.State.unused(links)
+        unused = LinkHealth.unused(links, before: unused)
         if now - lastLook >= Self.refresh {
             lastLook = now
             for neighbour in unused { told[neighbour] = nil }
             connect()
         }
         guard let socket, !isBusy else { return }
-        let known = links.filter { $0.value != .unknown }.keys.sorted()
-        guard let neighbour = known.first(where: { told[$0] != !unused.contains($0) }) else { return }
+        // Whoever is not to be spoken to first: packets are lost meanwhile.
+        let due = links.filter { $0.value.state != .unknown && told[$0.key] != !unused.contains($0.key) }.keys
+        guard let neighbour = due.first(where: unused.contains) ?? due.first else { return }
         let isUsed = !unused.contains(neighbour)
         do throws(HostError) {
             try socket.write("\(isUsed ? "enable" : "disable") \(neighbour)")

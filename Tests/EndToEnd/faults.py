@@ -24,18 +24,20 @@ addressSpace: 10.10.0.0/16
 subnets: {nodes: 10.10.255.0/24}
 underlays: {internet: {mtu: 1400}}
 environments: {shop: 10.10.2.0/24, payments: 10.10.3.0/24}
+store: [london, paris, rome]
 managers:
   london: {address: 10.10.255.1, endpoints: {internet: 192.0.2.1}}
   paris: {address: 10.10.255.2, endpoints: {internet: 192.0.2.2}}
   rome: {address: 10.10.255.3, endpoints: {internet: 192.0.2.3}}
 hosts:
-  web: {address: 10.10.255.11, applications: [10.10.2.0/28, 10.10.3.0/28]}
+  web: {address: 10.10.255.11, applications: [10.10.2.0/28, 10.10.3.0/28], claims: 10.10.2.128/25}
   bank: {address: 10.10.255.12, applications: [10.10.2.16/28, 10.10.3.16/28]}
 """
 MANAGERS = ("london", "paris", "rome")
 HOSTS = ("web", "bank")
 ENDPOINTS = {"london": "192.0.2.1", "paris": "192.0.2.2", "rome": "192.0.2.3",
              "web": "192.0.2.11", "bank": "192.0.2.12"}
+ADDRESSES = {"london": "10.10.255.1", "paris": "10.10.255.2", "rome": "10.10.255.3"}
 FRONT, TILL = "10.10.2.1", "10.10.2.17"
 STRANGERS = {"web": "10.10.3.1", "bank": "10.10.3.17"}
 # Nobody's, of the host's own part of the environment.
@@ -207,7 +209,7 @@ class Network:
     """The network with its applications, which talk from here on. Use as a context manager."""
 
     def __init__(self):
-        self.nodes = Nodes(TOPOLOGY, ENDPOINTS)
+        self.nodes = Nodes(TOPOLOGY, ENDPOINTS, disks=MANAGERS)
 
     def __enter__(self):
         with contextlib.ExitStack() as stack:
@@ -407,6 +409,32 @@ def lost(network, node, *directions, what=""):
         run(*inside, "delete", "table", "netdev", "faults")
 
 
+@contextlib.contextmanager
+def disk_full(network, node):
+    """No room is left for a manager's store, while others write more than it has room for."""
+    place = network.nodes.store(node)
+    ballast = place / "ballast"
+    store = network.nodes.place(node, "etcd.pid")
+    before = store.read_text()
+    with contextlib.suppress(OSError), ballast.open("wb", buffering=0) as file:
+        while file.write(bytes(1 << 20)):
+            pass
+    writer = next(manager for manager in MANAGERS if manager != node)
+    endpoint = f"http://{ADDRESSES[writer]}:2379"
+    for number in range(100):
+        # One that ends may have been the leader.
+        network.nodes.run(writer, "etcdctl", "--endpoints", endpoint, "--command-timeout", "1s", "put",
+                          f"/fault/{number % 10}", input="x" * 1_000_000, check=False)
+        if store.read_text() != before:
+            break
+    else:
+        raise AssertionError(f"etcd does not miss its disk\n{network.nodes.logs()}")
+    try:
+        yield
+    finally:
+        ballast.unlink()
+
+
 def tunnel(network, manager):
     """The process of the device that a manager has for its hosts."""
     return process(network, manager, "wireguard/hosts-0.pid")
@@ -432,6 +460,7 @@ FAULTS = {
     "blackhole-out": lambda network, node: lost(network, node, "out"),
     "blackhole-in": lambda network, node: lost(network, node, "in"),
     "interface-down": interface_down,
+    "store-full": disk_full,
     "large-packets": lambda network, node: lost(network, node, "out", "in", what="meta length > 1214"),
 }
 

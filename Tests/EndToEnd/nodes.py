@@ -8,21 +8,25 @@ import os
 import shutil
 import subprocess
 import time
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
-from world import AGENT, PREFIX, SLOWNESS, Host, kill_cgroup, run, setns, sweep_once
+from world import AGENT, PREFIX, SLOWNESS, Host, forget_node, kill_cgroup, run, setns, sweep_once
 
 MANAGER = AGENT.with_name("vne-manager")
-BRIDGE = "underlay"
+BRIDGE, SPARE = "underlay", "spare"
 
 
 class Nodes:
-    """The nodes of a topology of the network acme, on one underlay. Use as a context manager."""
+    """The nodes of a topology of the network acme, on one underlay, and on a spare one of 1,280 bytes where they have
+    endpoints there. Use as a context manager."""
 
-    def __init__(self, topology, endpoints, policy=None):
+    def __init__(self, topology, endpoints, spare=None, disks=()):
+        """`disks` are managers whose store has one of its own, with little more room than etcd needs to begin."""
+        self.disks = disks
         self.topology = topology
         self.endpoints = endpoints
-        self.policy = policy
+        self.underlays = [(BRIDGE, "u", endpoints, 1500)] + ([(SPARE, "s", spare, 1280)] if spare else [])
         self.name = f"{PREFIX}{os.getpid()}u"
         self.directory = Path(f"/tmp/{self.name}")
         self.hosts = {}
@@ -36,11 +40,15 @@ class Nodes:
         self.directory.mkdir()
         try:
             run("ip", "netns", "add", self.name)
-            run("ip", "-n", self.name, "link", "add", "name", BRIDGE, "up", "type", "bridge")
+            for bridge, *_ in self.underlays:
+                run("ip", "-n", self.name, "link", "add", "name", bridge, "up", "type", "bridge")
             for node in self.endpoints:
                 self.hosts[node] = Host(node, remote=False).__enter__()
                 (self.hosts[node].cgroup / "engines").mkdir()
                 self.wire(node)
+            for node in self.disks:
+                self.store(node).mkdir(parents=True)
+                run("mount", "-t", "tmpfs", "-o", "size=320m", "tmpfs", self.store(node))
             self.write(self.topology)
             begun = [self.begin(node) for node in self.endpoints]
             for child in begun:
@@ -62,7 +70,7 @@ class Nodes:
             for network in self.networks:
                 run("ip", "netns", "delete", self.network(node, network), check=False)
                 for place in ("/run", "/var/lib"):
-                    shutil.rmtree(f"{place}/vne-manager/{self.network(node, network)}", ignore_errors=True)
+                    forget_node(Path(f"{place}/vne-manager/{self.network(node, network)}"))
             Path(f"/run/vne-manager/{host.name}.lock").unlink(missing_ok=True)
             host.__exit__()
         for child in self.children:
@@ -91,29 +99,43 @@ class Nodes:
         return host
 
     def wire(self, node):
-        """A leg on the underlay."""
-        own, leg = self.hosts[node].name, f"u{list(self.endpoints).index(node)}"
-        run("ip", "-n", own, "link", "add", "eth0", "type", "veth", "peer", "name", leg, "netns", self.name)
-        run("ip", "-n", self.name, "link", "set", leg, "master", BRIDGE, "up")
-        run("ip", "-n", own, "address", "add", f"{self.endpoints[node]}/24", "dev", "eth0")
-        run("ip", "-n", own, "link", "set", "eth0", "up")
+        """A leg on each underlay."""
+        own = self.hosts[node].name
         run("ip", "netns", "exec", own, "sysctl", "-qw", "net.ipv4.conf.all.rp_filter=0",
-            "net.ipv4.conf.eth0.rp_filter=0", "net.ipv4.conf.default.rp_filter=0")
+            "net.ipv4.conf.default.rp_filter=0")
+        for number, (bridge, _, addresses, mtu) in enumerate(self.underlays):
+            device, leg = f"eth{number}", self.leg(node, bridge)
+            run("ip", "-n", own, "link", "add", device, "mtu", mtu, "type", "veth",
+                "peer", "name", leg, "mtu", mtu, "netns", self.name)
+            run("ip", "-n", self.name, "link", "set", leg, "master", bridge, "up")
+            run("ip", "-n", own, "address", "add", f"{addresses[node]}/24", "dev", device)
+            run("ip", "-n", own, "link", "set", device, "up")
 
-    def leg(self, node):
+    def leg(self, node, bridge=BRIDGE):
         """The underlay's end of a node's leg."""
-        return f"u{list(self.endpoints).index(node)}"
+        (letter,) = [letter for name, letter, *_ in self.underlays if name == bridge]
+        return f"{letter}{list(self.endpoints).index(node)}"
 
     def write(self, topology, network="acme"):
         """The topology, and the public keys that the nodes make."""
         (self.directory / f"{network}.yaml").write_text(topology)
-        keys = [f"{node}: {self.manager(node, 'key', network).stdout}" for node in self.endpoints]
-        (self.directory / f"{network}.keys.yaml").write_text("".join(keys))
+        with ThreadPoolExecutor() as workers:
+            keys = workers.map(lambda node: self.manager(node, "key", network).stdout, self.endpoints)
+        (self.directory / f"{network}.keys.yaml").write_text(
+            "".join(f"{node}: {key}" for node, key in zip(self.endpoints, keys)))
 
     def begin(self, node):
         """One command on a node, and it is in the network."""
         return self.spawn(node, MANAGER, "join", self.directory / "acme.yaml", "--keys", self.directory / "acme.keys.yaml",
                           "--node", node, node=node)
+
+    def isolate(self, *places):
+        """Applies the policy of a network on hosts, each a node, a network and the isolator there. All at once, as it
+        takes seconds to load their programs."""
+        def apply(node, network, host):
+            host.agent("apply", f"/var/lib/vne-manager/{self.network(node, network)}/policy.yaml")
+        with ThreadPoolExecutor() as workers:
+            list(workers.map(apply, *zip(*places)))
 
     def keep(self, node, network="acme"):
         """What systemd would run on a node."""
@@ -153,6 +175,10 @@ class Nodes:
     def place(self, node, name):
         """A file of what runs on a node."""
         return Path(f"/run/vne-manager/{self.network(node)}") / name
+
+    def store(self, node):
+        """Where a manager's etcd has its data."""
+        return Path(f"/var/lib/vne-manager/{self.network(node)}/etcd")
 
     def bird(self, node, *command):
         return run("birdc", "-s", self.place(node, "bird.ctl"), *command).stdout

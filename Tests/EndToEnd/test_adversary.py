@@ -6,7 +6,7 @@ import subprocess
 import time
 import unittest
 
-from world import ASK_TCP, Host, PYTHON_PRELUDE, TCP_WHO, UDP_WHO, run
+from world import ASK_TCP, Host, PYTHON, PYTHON_PRELUDE, TCP_WHO, UDP_WHO, lasting, run
 
 POLICY = """
 addressSpace: 10.10.0.0/16
@@ -61,6 +61,10 @@ while True:
 
 
 class Adversary(unittest.TestCase):
+    @classmethod
+    def setUpClass(cls):
+        cls.enterClassContext(lasting("attack"))
+
     def setUp(self):
         self.host = Host("attack", policy=POLICY)
         self.host.__enter__()
@@ -69,7 +73,7 @@ class Adversary(unittest.TestCase):
         self.host.serve(None, UDP_WHO, "0.0.0.0", "7001", namespace=self.host.remote_namespace)
 
     def hold(self, application, *arguments):
-        child = self.host.start(application, "python3", "-u", "-c", PYTHON_PRELUDE + HOLD, *arguments,
+        child = self.host.start(application, *PYTHON, "-u", "-c", PYTHON_PRELUDE + HOLD, *arguments,
                                 stdin=subprocess.PIPE)
         self.assertEqual(child.stdout.readline().strip(), "ready")
         return child
@@ -136,7 +140,7 @@ for _ in sys.stdin:
     answer(client.recv(1).decode())
     sys.stdout.flush()
 """
-        child = self.host.start(None, "python3", "-u", "-c", PYTHON_PRELUDE + stream, stdin=subprocess.PIPE,
+        child = self.host.start(None, *PYTHON, "-u", "-c", PYTHON_PRELUDE + stream, stdin=subprocess.PIPE,
                                 namespace=self.host.remote_namespace)
         self.assertEqual(child.stdout.readline().strip(), "ready")
         self.host.apply(POLICY.replace("10.10.2.0/24}", "10.10.2.0/25, remote: {in: allow, out: deny}}"))

@@ -3,7 +3,7 @@
 import unittest
 
 from servers import nginx, redis
-from world import Host, SLOWNESS, UDP_WHO
+from world import Host, SLOWNESS, UDP_WHO, lasting
 
 POLICY = """
 addressSpace: 10.10.0.0/16
@@ -14,6 +14,10 @@ environments:
 
 
 class Applications(unittest.TestCase):
+    @classmethod
+    def setUpClass(cls):
+        cls.enterClassContext(lasting("apps"))
+
     def setUp(self):
         self.host = Host("apps", policy=POLICY)
         self.host.__enter__()

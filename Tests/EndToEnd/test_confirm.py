@@ -9,7 +9,7 @@ import unittest
 from pathlib import Path
 
 from daemon import Daemon, eventually
-from world import Host, SLOWNESS, setns
+from world import Host, SLOWNESS, lasting, setns
 
 BEFORE = """
 addressSpace: 10.10.0.0/16
@@ -20,6 +20,10 @@ AFTER = BEFORE + "  payments: {addresses: 10.10.3.0/24}\n"
 
 
 class Confirm(unittest.TestCase):
+    @classmethod
+    def setUpClass(cls):
+        cls.enterClassContext(lasting("confirm"))
+
     def setUp(self):
         self.host = Host("confirm", policy=BEFORE, remote=False)
         self.host.__enter__()

@@ -10,7 +10,7 @@ import unittest
 from pathlib import Path
 
 from daemon import Daemon, addresses, eventually
-from world import ASK_TCP, HOOKS, Host, SLOWNESS, TCP_WHO, kill_cgroup, programs_on, run
+from world import ASK_TCP, HOOKS, Host, SLOWNESS, TCP_WHO, kill_cgroup, lasting, programs_on, run
 
 
 def policy(host, extra=""):
@@ -30,6 +30,10 @@ class Running(unittest.TestCase):
     """A daemon on a host that has the cgroups of `web` and `bank`."""
 
     watchdog = None
+
+    @classmethod
+    def setUpClass(cls):
+        cls.enterClassContext(lasting("daemon"))
 
     def setUp(self):
         self.host = Host("daemon", remote=False)
@@ -383,7 +387,8 @@ class Start(unittest.TestCase):
                                     *self.host.agent_command("run", path), stderr=log,
                                     env=dict(os.environ, JOURNAL_STREAM=stream))
             written = lambda: (self.host.directory / "log").read_text()
-            eventually(lambda: re.search(pattern, written()), written)
+            # Before it says so, it loads its programs.
+            eventually(lambda: re.search(pattern, written()), written, seconds=20)
             child.terminate()
             child.wait()
 

@@ -11,7 +11,7 @@ import sys
 import unittest
 from pathlib import Path
 
-from world import ASK_TCP, ASK_UDP, Host, MOUNT, PYTHON_PRELUDE, SLOWNESS, TCP_WHO, UDP_WHO, programs_on, run
+from world import ASK_TCP, ASK_UDP, Host, MOUNT, PYTHON_PRELUDE, SLOWNESS, TCP_WHO, UDP_WHO, lasting, programs_on, run
 
 POLICY = """
 addressSpace: [10.10.0.0/16, "fd00:10:10::/48"]
@@ -77,6 +77,10 @@ answer(attempt(body))
 
 
 class Guard(unittest.TestCase):
+    @classmethod
+    def setUpClass(cls):
+        cls.enterClassContext(lasting("guard"))
+
     def setUp(self):
         self.host = Host("guard", policy=POLICY)
         self.host.__enter__()

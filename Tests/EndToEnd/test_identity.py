@@ -9,7 +9,7 @@ import unittest
 from pathlib import Path
 
 from daemon import Daemon, addresses, eventually
-from world import ASK_TCP, PREFIX, PYTHON_PRELUDE, SLOWNESS, Host, kill_cgroup, run, sweep_once
+from world import ASK_TCP, PREFIX, PYTHON, PYTHON_PRELUDE, SLOWNESS, Host, kill_cgroup, lasting, run, sweep_once
 
 POLICY = """
 addressSpace: [10.10.0.0/16, "fd00:10:10::/48"]
@@ -83,6 +83,10 @@ while True:
     if frame[28:32] == address and frame[6:12] != own:
         print(json.dumps([time.monotonic(), frame[6:12].hex(":")]), flush=True)
 """
+
+
+def setUpModule():
+    unittest.enterModuleContext(lasting("old", "new", "named"))
 
 
 class Link:
@@ -222,7 +226,7 @@ class Moving(OnALink):
         return [json.loads(line) for line in child.stdout.read().splitlines() if line.startswith("[")]
 
     def watch(self, code, *arguments):
-        child = self.old.start(None, sys.executable, "-u", "-c", PYTHON_PRELUDE + code, *arguments,
+        child = self.old.start(None, *PYTHON, "-u", "-c", PYTHON_PRELUDE + code, *arguments,
                                namespace=f"/run/netns/{self.link.peer}")
         self.assertEqual(child.stdout.readline().strip(), "ready")
         return child

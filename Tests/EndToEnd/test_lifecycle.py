@@ -7,7 +7,7 @@ import subprocess
 import time
 import unittest
 
-from world import ASK_TCP, BPFTOOL, HOOKS, Host, MOUNT, TCP_WHO, kernel_objects, programs_on, run, sweep_once
+from world import ASK_TCP, BPFTOOL, HOOKS, Host, MOUNT, TCP_WHO, kernel_objects, lasting, programs_on, run, sweep_once
 
 POLICY = """
 addressSpace: 10.10.0.0/16
@@ -18,6 +18,10 @@ environments:
 
 
 class Lifecycle(unittest.TestCase):
+    @classmethod
+    def setUpClass(cls):
+        cls.enterClassContext(lasting("life"))
+
     def setUp(self):
         self.host = Host("life", policy=POLICY)
         self.host.__enter__()

@@ -5,7 +5,7 @@ import subprocess
 import time
 import unittest
 
-from world import Host, PYTHON_PRELUDE, SLOWNESS, programs_on
+from world import Host, PYTHON, PYTHON_PRELUDE, SLOWNESS, lasting, programs_on
 
 POLICY = """
 addressSpace: [10.10.0.0/16, "fd00:10:10::/48"]
@@ -83,6 +83,10 @@ PATIENCE = 0.4 * min(SLOWNESS, 5)
 
 
 class Multicast(unittest.TestCase):
+    @classmethod
+    def setUpClass(cls):
+        cls.enterClassContext(lasting("groups"))
+
     def setUp(self):
         self.host = Host("groups", policy=POLICY)
         self.host.__enter__()
@@ -93,7 +97,7 @@ class Multicast(unittest.TestCase):
             self.host.attach(name, environment, f"10.10.{number}.{last},fd00:10:10:{number}::{last}")
 
     def hear(self, application, bound="0.0.0.0", group=GROUP, where="default", how="join", *more, namespace=None):
-        child = self.host.start(application, "python3", "-u", "-c", PYTHON_PRELUDE + HEAR, bound, group, where, how,
+        child = self.host.start(application, *PYTHON, "-u", "-c", PYTHON_PRELUDE + HEAR, bound, group, where, how,
                                 *more, stdin=subprocess.PIPE, namespace=namespace)
         self.assertEqual(child.stdout.readline().strip(), "ready")
         return child
@@ -286,7 +290,7 @@ with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as old, socket.socket(sock
 """
         with Host("before", policy=POLICY) as host:
             host.attach("a", "plain", "10.10.4.1")
-            child = host.start("a", "python3", "-u", "-c", PYTHON_PRELUDE + code, stdin=subprocess.PIPE)
+            child = host.start("a", *PYTHON, "-u", "-c", PYTHON_PRELUDE + code, stdin=subprocess.PIPE)
             self.assertEqual(child.stdout.readline().strip(), "ready")
             host.apply(POLICY.replace('"fd00:10:10:4::/64"]', '"fd00:10:10:4::/64"], remote: deny'))
             self.assertEqual(json.loads(child.communicate("\n", timeout=60)[0]), ["EPERM", True])

@@ -8,7 +8,7 @@ import unittest
 from pathlib import Path
 
 from nodes import BRIDGE, Nodes
-from world import ASK_TCP, ASK_UDP, PYTHON_PRELUDE, SLOWNESS, TCP_WHO, UDP_WHO, run
+from world import ASK_TCP, ASK_UDP, PYTHON, PYTHON_PRELUDE, SLOWNESS, TCP_WHO, UDP_WHO, lasting, run
 
 TOPOLOGY = """
 network: acme
@@ -80,6 +80,10 @@ with socket.create_server(("0.0.0.0", 80)) as listener:
 """
 
 
+def setUpModule():
+    unittest.enterModuleContext(lasting(*HOSTS))
+
+
 class Applications(unittest.TestCase):
     def setUp(self):
         self.nodes = Nodes(TOPOLOGY, ENDPOINTS)
@@ -87,9 +91,8 @@ class Applications(unittest.TestCase):
         self.addCleanup(self.nodes.__exit__)
         for node in HOSTS:
             self.nodes.keep(node)
-            host = self.nodes.hosts[node]
-            host.agent("apply", f"/var/lib/vne-manager/{self.nodes.network(node)}/policy.yaml")
         self.web, self.bank = (self.nodes.hosts[node] for node in HOSTS)
+        self.nodes.isolate(("web", "acme", self.web), ("bank", "acme", self.bank))
         self.nodes.wait_until(lambda: len(self.ways("bank")) == len(self.ways("web")) == 2, 30 * SLOWNESS,
                               "the network does not come up")
 
@@ -225,7 +228,7 @@ with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as client:
         self.attach(self.bank, "till", "shop", "10.10.2.17", by="web")
         self.attach(self.web, "front", "shop", "10.10.2.1", by="bank")
         self.bank.serve("till", ECHO)
-        child = self.web.start("front", sys.executable, "-u", "-c", PYTHON_PRELUDE + ASK_ALWAYS, "10.10.2.17",
+        child = self.web.start("front", *PYTHON, "-u", "-c", PYTHON_PRELUDE + ASK_ALWAYS, "10.10.2.17",
                                stdin=subprocess.PIPE)
         self.assertEqual(child.stdout.readline(), "ready\n")
         return child
@@ -308,8 +311,7 @@ class TwoNetworks(unittest.TestCase):
             joined = self.nodes.hosts[node]
             apart = self.nodes.apart(node, "beta")
             self.hosts[node] = {"acme": joined, "beta": apart}
-            for network, host in self.hosts[node].items():
-                host.agent("apply", f"/var/lib/vne-manager/{self.nodes.network(node, network)}/policy.yaml")
+        self.nodes.isolate(*((node, network, host) for node in HOSTS for network, host in self.hosts[node].items()))
 
     def is_led_to(self, network, node, address):
         return f"{address} " in self.nodes.run(node, "ip", "route", "show", f"{address}/32", network=network).stdout

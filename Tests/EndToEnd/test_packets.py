@@ -4,7 +4,7 @@ import json
 import subprocess
 import unittest
 
-from world import Host, PYTHON_PRELUDE, run
+from world import Host, PYTHON, PYTHON_PRELUDE, lasting, run
 
 POLICY = """
 addressSpace: 10.10.0.0/16
@@ -62,6 +62,10 @@ answer(seen)
 
 
 class Packets(unittest.TestCase):
+    @classmethod
+    def setUpClass(cls):
+        cls.enterClassContext(lasting("packets"))
+
     def setUp(self):
         self.host = Host("packets", policy=POLICY)
         self.host.__enter__()
@@ -77,7 +81,7 @@ class Packets(unittest.TestCase):
         self.host.python(None, FORGE, source, destination, "9000", namespace=self.host.remote_namespace)
 
     def count(self, application, code=COUNT):
-        child = self.host.start(application, "python3", "-u", "-c", PYTHON_PRELUDE + code, stdin=subprocess.PIPE)
+        child = self.host.start(application, *PYTHON, "-u", "-c", PYTHON_PRELUDE + code, stdin=subprocess.PIPE)
         self.assertEqual(child.stdout.readline().strip(), "ready")
         return child
 

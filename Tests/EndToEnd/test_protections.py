@@ -17,7 +17,7 @@ import unittest
 from pathlib import Path
 
 from servers import nginx, redis
-from world import BPFTOOL, MOUNT, Host, programs_on, run
+from world import BPFTOOL, MOUNT, Host, lasting, programs_on, run
 
 POLICY = """
 addressSpace: 10.10.0.0/16
@@ -193,6 +193,10 @@ def optional_programs_on(cgroup):
 
 
 class Protections(unittest.TestCase):
+    @classmethod
+    def setUpClass(cls):
+        cls.enterClassContext(lasting("host"))
+
     def setUp(self):
         self.host = Host(policy=POLICY, remote=False)
         self.host.__enter__()

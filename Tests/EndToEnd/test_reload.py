@@ -5,7 +5,7 @@ import subprocess
 import time
 import unittest
 
-from world import Host, PYTHON_PRELUDE, SLOWNESS, TCP_WHO
+from world import Host, PYTHON, PYTHON_PRELUDE, SLOWNESS, TCP_WHO
 
 ECHO = """
 import threading
@@ -69,8 +69,8 @@ class Reload(unittest.TestCase):
             host.attach("bank", "payments", "10.0.3.1")
             host.serve("web", ECHO)
             host.serve("bank", TCP_WHO, "0.0.0.0", "80")
-            streams = [host.start("api", "python3", "-u", "-c", PYTHON_PRELUDE + STREAM, stdin=subprocess.PIPE) for _ in range(4)]
-            denied = host.start("api", "python3", "-u", "-c", PYTHON_PRELUDE + DENIED, stdin=subprocess.PIPE)
+            streams = [host.start("api", *PYTHON, "-u", "-c", PYTHON_PRELUDE + STREAM, stdin=subprocess.PIPE) for _ in range(4)]
+            denied = host.start("api", *PYTHON, "-u", "-c", PYTHON_PRELUDE + DENIED, stdin=subprocess.PIPE)
             for child in (*streams, denied):
                 self.assertEqual(child.stdout.readline().strip(), "ready")
             for turn in range(10):

@@ -7,7 +7,7 @@ import subprocess
 import unittest
 
 from daemon import eventually
-from world import ASK_TCP, ASK_UDP, Host, TCP_WHO, UDP_WHO, setns
+from world import ASK_TCP, ASK_UDP, Host, TCP_WHO, UDP_WHO, lasting, setns
 
 POLICY = """\
 addressSpace: [10.10.0.0/16, "fd00:10:10::/48"]
@@ -60,6 +60,10 @@ def paste(suggested, policy):
 
 
 class Suggest(unittest.TestCase):
+    @classmethod
+    def setUpClass(cls):
+        cls.enterClassContext(lasting("suggest"))
+
     def setUp(self):
         self.host = Host("suggest", policy=POLICY)
         self.host.__enter__()

@@ -5,6 +5,7 @@ whatever an earlier run left is swept first. Programs run inside the host by ent
 their first instruction.
 """
 
+import contextlib
 import ctypes
 import errno
 import json
@@ -52,6 +53,8 @@ def cgroup_mount():
 
 
 MOUNT = cgroup_mount()
+# What runs the tests' own small programs: nothing but the standard library, as what a site adds takes longer to load.
+PYTHON = (sys.executable, "-I", "-S")
 
 
 def run(*command, check=True, **options):
@@ -141,9 +144,45 @@ def sweep():
     for leases in Path("/var/lib/vne").glob(f"{PREFIX}*"):
         if is_leftover(leases.name):
             leases.unlink(missing_ok=True)
+    for place in ("/run", "/var/lib"):
+        for node in Path(f"{place}/vne-manager").glob(f"{PREFIX}*@*"):
+            if is_leftover(node.name):
+                forget_node(node)
     for line in run("ip", "netns", "list").stdout.split("\n"):
         if line and is_leftover(line):
             run("ip", "netns", "delete", line.split()[0], check=False)
+
+
+def forget_node(directory):
+    """Removes what a node of a network keeps, or has while it runs; its store may have had a disk of its own."""
+    run("umount", "--lazy", directory / "etcd", check=False)
+    shutil.rmtree(directory, ignore_errors=True)
+
+
+# A policy of nothing, which leaves an instance nothing to enforce.
+NOTHING = "addressSpace: 10.10.0.0/16\nenvironments: {}\n"
+
+# Hosts that leave their namespace and their instance to the next one of their name.
+_lasting = set()
+
+
+@contextlib.contextmanager
+def lasting(*names):
+    """While it lasts, hosts of these names leave the next one their namespace and their instance, whose programs take
+    seconds to load.
+
+    All else goes with each host: processes, cgroups, applications, policy, interfaces, routes, files. A host that
+    cannot be emptied goes as a whole, so that a test which breaks its host breaks no other one's.
+    """
+    hosts = [Host(name) for name in names]
+    _lasting.update(host.name for host in hosts)
+    try:
+        yield
+    finally:
+        for host in hosts:
+            _lasting.remove(host.name)
+            if Path(host.namespace).exists():
+                host.__exit__()
 
 
 class Host:
@@ -165,7 +204,8 @@ class Host:
         sweep_once()
         self.directory.mkdir(exist_ok=True)
         self.cgroup.mkdir(exist_ok=True)
-        run("ip", "netns", "add", self.name)
+        if not (self.name in _lasting and Path(self.namespace).exists()):
+            run("ip", "netns", "add", self.name)
         run("ip", "-n", self.name, "link", "set", "lo", "up")
         if self.remote:
             run("ip", "netns", "add", self.remote)
@@ -197,12 +237,36 @@ class Host:
         kill_cgroup(self.cgroup)
         if (MOUNT / f"vne.{self.instance}").exists():
             kill_cgroup(MOUNT / f"vne.{self.instance}")
-        self.agent("unload", check=False)
-        run("ip", "netns", "delete", self.name, check=False)
+        if not (self.name in _lasting and self.empty()):
+            self.agent("unload", check=False)
+            run("ip", "netns", "delete", self.name, check=False)
+            shutil.rmtree(f"/sys/fs/bpf/{self.instance}", ignore_errors=True)
         if self.remote:
             run("ip", "netns", "delete", self.remote, check=False)
         shutil.rmtree(self.directory, ignore_errors=True)
-        shutil.rmtree(f"/sys/fs/bpf/{self.instance}", ignore_errors=True)
+
+    def empty(self):
+        """Leaves the namespace and the instance, and nothing in them; says whether it could."""
+        if not Path(f"/sys/fs/bpf/{self.instance}").exists():
+            return False
+        try:
+            self.apply(NOTHING)
+            # What was denied, and which addresses were chosen, is not for the next one to know.
+            self.agent("flows", "--denied", check=False)
+            Path(f"/var/lib/vne/{self.instance}.leases").unlink(missing_ok=True)
+            for link in json.loads(run("ip", "-n", self.name, "-json", "link").stdout):
+                if link["ifname"] != "lo":
+                    # One whose other end's namespace is being deleted may go by itself.
+                    run("ip", "-n", self.name, "link", "delete", link["ifname"], check=False)
+            run("ip", "-n", self.name, "address", "flush", "dev", "lo")
+            run("ip", "-n", self.name, "link", "set", "lo", "down")
+            run("ip", "-n", self.name, "route", "flush", "table", "all", check=False)
+            # Connections that have ended have their ports for a minute.
+            run("ip", "netns", "exec", self.name, "ss", "--kill", "--all", check=False)
+            status = self.json("status")
+        except (AssertionError, subprocess.SubprocessError):
+            return False
+        return not status["applications"] and not status["problems"]
 
     # ------------------------------------------------------------------ the agent
 
@@ -278,7 +342,7 @@ class Host:
 
     def python(self, application, code, *arguments, namespace=None, **options):
         """Runs Python code in the application; what it prints as JSON comes back, an OSError as its errno's name."""
-        result = self.run(application, sys.executable, "-c", PYTHON_PRELUDE + code, *arguments, namespace=namespace,
+        result = self.run(application, *PYTHON, "-c", PYTHON_PRELUDE + code, *arguments, namespace=namespace,
                           **options)
         if result.returncode:
             raise AssertionError(f"{code}\n{result.stdout}{result.stderr}")
@@ -286,7 +350,7 @@ class Host:
 
     def serve(self, application, code, *arguments, namespace=None):
         """Starts Python code that prints `ready` and goes on."""
-        child = self.start(application, sys.executable, "-u", "-c", PYTHON_PRELUDE + code, *arguments,
+        child = self.start(application, *PYTHON, "-u", "-c", PYTHON_PRELUDE + code, *arguments,
                            namespace=namespace)
         line = child.stdout.readline()
         if line.strip() != "ready":

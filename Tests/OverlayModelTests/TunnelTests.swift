@@ -21,11 +21,33 @@ import Testing
             ])
     }
 
-    @Test func `a tunnel takes what the underlay takes, less 60 bytes over IPv4 and 80 over IPv6`() throws {
+    @Test
+    func `a tunnel takes what the underlay takes, less 60 bytes over IPv4 and 80 over IPv6, and less its padding`()
+        throws
+    {
         let topology = try Golden.topology()
         let sizes = Dictionary(grouping: topology.tunnels, by: \.mtu).mapValues { Set($0.map(\.underlay.name)) }
-        #expect(sizes == [1440: ["internet", "line"], 1420: ["internet"], 8940: ["backbone"]])
+        #expect(sizes == [1436: ["internet", "line"], 1420: ["internet"], 8936: ["backbone"]])
         #expect(topology.mtu == 1420)
+    }
+
+    @Test(arguments: Array(1280...1600) + [2899, 2900, 2916, 9000, 65535])
+    func `what a tunnel makes of a packet fits the underlay, whatever size it believes its device to have`(size: Int)
+        throws
+    {
+        let topology = try Golden.topology()
+        var tunnel = try #require(topology.tunnels.first { $0.underlay.name == "backbone" })
+        tunnel.underlay.mtu = size
+        let mtu = tunnel.mtu
+        #expect(mtu > size - 60 - 16 && mtu <= size - 60)
+        // As device/send.go of wireguard-go pads a packet, by the device's size or the one that it began with.
+        for believed in [mtu, 1420] {
+            let most = (1...mtu).map { packet in
+                let last = packet > believed ? packet % believed : packet
+                return packet - last + min((last + 15) / 16 * 16, believed)
+            }.max()
+            #expect(try #require(most) + 60 <= size)
+        }
     }
 
     /// Numbers of nodes up to 16 bits, all underlays: no two ends have one address, and no two tunnels of a node one port.
