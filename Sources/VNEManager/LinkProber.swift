@@ -20,11 +20,10 @@ public final class LinkProber {
     private let routing: RoutingSwitch
     private let echo: EchoSocket
     /// What is followed, and the text that said so.
-    private var plan: (text: String, interval: Duration)
+    private var plan: (text: String, interval: Duration, patience: Duration)
     private var links: [Link]
     /// Places in ``links``, by the other ends' addresses.
     private var indices: [IPAddress: Int] = [:]
-    private var patience = Duration.zero
     /// What was reported last, and when.
     private var reported: [String: LinkHealth.State] = [:]
     private var lastReport = Duration.zero
@@ -38,7 +37,7 @@ public final class LinkProber {
             throw ManagerError(.failed, "\(error)")
         }
         routing = RoutingSwitch("\(place.running)/\(Routing.socketFile)")
-        (plan, links) = (("", .milliseconds(50)), [])
+        (plan, links) = (("", .zero, .zero), [])
         try readPlan()
     }
 
@@ -54,20 +53,20 @@ public final class LinkProber {
             throw ManagerError(.invalid, "cannot read \(file): \(error)")
         }
         let interval = Duration.milliseconds(read.interval)
-        let isSlower = interval != plan.interval || read.patience != patience
+        let isAsPatient = (interval, read.patience) == (plan.interval, plan.patience)
         var links: [Link] = []
         for link in read.links {
             guard let local = IPAddress(link.local), let remote = IPAddress(link.remote) else {
                 throw ManagerError(.invalid, "\(file) has no addresses of \(link.neighbour)")
             }
-            if !isSlower, let known = self.links.first(where: { $0.plan == link }) {
+            if isAsPatient, let known = self.links.first(where: { $0.plan == link }) {
                 links.append(known)
             } else {
                 let health = LinkHealth(link, of: read)
                 links.append(Link(plan: link, local: local, remote: remote, health: health, carried: 0))
             }
         }
-        (self.links, plan, patience) = (links, (text, interval), read.patience)
+        (self.links, plan) = (links, (text, interval, read.patience))
         indices = Dictionary(links.indices.map { (links[$0].remote, $0) }, uniquingKeysWith: { first, _ in first })
     }
 
