@@ -114,12 +114,11 @@ public struct LinkHealth: Hashable, Sendable {
 
     /// What the link looks like at this moment, whatever it was before.
     private var look: State {
-        // The last probe that was sent in time has to have had the time for its answer.
-        if silence > patience + min(interval / 2, max(interval * 3 / 10, (roundTrip ?? .zero) * 3 / 2)) {
-            return .silent
-        }
-        // An answer takes its time; small ones say how long.
-        if let missing, missing >= patience + (roundTrip ?? .zero) { return .narrow }
+        // The last of the probes that may be lost has to have had the time for its answer; small ones say how long that is.
+        let answer = max(interval * 3 / 10, (roundTrip ?? .zero) * 3 / 2)
+        if silence > patience + min(interval / 2, answer) { return .silent }
+        // The last answer is an interval older than the first of them; of large ones, the first itself is what is missing.
+        if let missing, missing > patience - interval + answer { return .narrow }
         return .good
     }
 
