@@ -8,7 +8,7 @@
 public struct LinkHealth: Hashable, Sendable {
     /// What a link is.
     public enum State: String, Codable, Hashable, Sendable {
-        /// Nothing was heard yet, nor missed for long enough.
+        /// Nothing was heard yet.
         case unknown
         /// Carries packets of every size, as far as that is probed.
         case good
@@ -56,9 +56,9 @@ public struct LinkHealth: Hashable, Sendable {
     /// How long it is sound already.
     private var soundFor = Duration.zero
 
-    /// A link that comes back has to be sound for so long.
+    /// A link that comes back has to be good for so long.
     static let firstProbation = Duration.seconds(1)
-    /// And for so long at most, if it does not stay good.
+    /// And for so long at most, if it does not stay so.
     static let longestProbation = Duration.seconds(16)
     /// A link that was sound for so many times as long as it had to prove itself is trusted as before.
     static let trust = 4

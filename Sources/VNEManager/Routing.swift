@@ -21,9 +21,9 @@ struct Routing {
             guard answer.contains("Reconfigur") else {
                 throw ManagerError(.failed, "BIRD does not take its configuration: \(answer)")
             }
-            // It speaks to everybody again then.
+            // It speaks to everybody again then. One that is no neighbour any more is none to be told of.
             for (neighbour, link) in Probing(place: place).report.links where link.isUnused {
-                _ = try await control(["disable", neighbour])
+                _ = try? await control(["disable", neighbour])
             }
         } else {
             // One that died left its routes to the kernel, and its neighbours keep theirs for a moment: nothing that is

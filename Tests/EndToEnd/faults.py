@@ -30,7 +30,7 @@ managers:
   paris: {address: 10.10.255.2, endpoints: {internet: 192.0.2.2}}
   rome: {address: 10.10.255.3, endpoints: {internet: 192.0.2.3}}
 hosts:
-  web: {address: 10.10.255.11, applications: [10.10.2.0/28, 10.10.3.0/28], claims: 10.10.2.128/25}
+  web: {address: 10.10.255.11, applications: [10.10.2.0/28, 10.10.3.0/28]}
   bank: {address: 10.10.255.12, applications: [10.10.2.16/28, 10.10.3.16/28]}
 """
 MANAGERS = ("london", "paris", "rome")
@@ -416,20 +416,20 @@ def disk_full(network, node):
     ballast = place / "ballast"
     store = network.nodes.place(node, "etcd.pid")
     before = store.read_text()
-    with contextlib.suppress(OSError), ballast.open("wb", buffering=0) as file:
-        while file.write(bytes(1 << 20)):
-            pass
     writer = next(manager for manager in MANAGERS if manager != node)
     endpoint = f"http://{ADDRESSES[writer]}:2379"
-    for number in range(100):
-        # One that ends may have been the leader.
-        network.nodes.run(writer, "etcdctl", "--endpoints", endpoint, "--command-timeout", "1s", "put",
-                          f"/fault/{number % 10}", input="x" * 1_000_000, check=False)
-        if store.read_text() != before:
-            break
-    else:
-        raise AssertionError(f"etcd does not miss its disk\n{network.nodes.logs()}")
     try:
+        with contextlib.suppress(OSError), ballast.open("wb", buffering=0) as file:
+            while file.write(bytes(1 << 20)):
+                pass
+        for number in range(100):
+            # One that ends may have been the leader.
+            network.nodes.run(writer, "etcdctl", "--endpoints", endpoint, "--command-timeout", "1s", "put",
+                              f"/fault/{number % 10}", input="x" * 1_000_000, check=False)
+            if store.read_text() != before:
+                break
+        else:
+            raise AssertionError(f"etcd does not miss its disk\n{network.nodes.logs()}")
         yield
     finally:
         ballast.unlink()
