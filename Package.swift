@@ -52,7 +52,8 @@ let package = Package(
         .target(
             name: "VNEManager",
             dependencies: [
-                "OverlayModel", "PolicyModel", "VNEHost", .product(name: "Subprocess", package: "swift-subprocess"),
+                "OverlayKeys", "OverlayModel", "PolicyModel", "VNEHost",
+                .product(name: "Subprocess", package: "swift-subprocess"),
                 .product(name: "SystemPackage", package: "swift-system"),
             ],
             swiftSettings: strict),

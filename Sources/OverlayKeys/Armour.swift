@@ -7,6 +7,8 @@ public enum ArmourKind: String, CaseIterable, Hashable, Sendable, CustomStringCo
     /// The plain text of a sealed keyset.
     case keyset = "VNE KEYSET"
     case credential = "VNE CREDENTIAL"
+    case roster = "VNE ROSTER"
+    case invitation = "VNE INVITATION"
 
     /// The first line.
     public var beginning: String { "-----BEGIN \(rawValue)-----" }
@@ -19,6 +21,8 @@ public enum ArmourKind: String, CaseIterable, Hashable, Sendable, CustomStringCo
         case .sealedKeyset: "a sealed keyset"
         case .keyset: "a keyset that is not sealed"
         case .credential: "a credential"
+        case .roster: "a roster"
+        case .invitation: "an invitation"
         }
     }
 }

@@ -20,7 +20,7 @@ public struct Keyset: Sendable {
 
     /// The network's name.
     public let network: String
-    private let secret: Authority
+    let secret: Authority
     /// Grows each time that it is sealed.
     public private(set) var revision: UInt64
     /// Of the topology that was sealed last; 0 for none.
@@ -30,6 +30,10 @@ public struct Keyset: Sendable {
     public private(set) var credentials: [Credential]
     /// When credentials were revoked, by their serials.
     public private(set) var revocations: [UInt64: Timestamp]
+    /// Serials of credentials whose key is an invitation's.
+    public internal(set) var invited: Set<UInt64>
+    /// Of the roster that was issued last; of term 0 before the first.
+    public internal(set) var roster: RosterVersion
 
     /// A keyset of a new authority.
     public init(network: String, using generator: inout some RandomNumberGenerator) throws(KeysError) {
@@ -46,6 +50,8 @@ public struct Keyset: Sendable {
         lastSerial = 0
         credentials = []
         revocations = [:]
+        invited = []
+        roster = RosterVersion()
     }
 
     /// Who signs.
@@ -78,10 +84,17 @@ public struct Keyset: Sendable {
     public mutating func certify(
         _ name: String, _ key: WireGuardKey, in topology: Topology, at now: Timestamp, days: Int
     ) throws(KeysError) -> Credential {
-        try requireNetwork(of: topology)
         guard (1...Self.maximumDays).contains(days) else {
             throw .refused("a credential is valid for 1 to \(Self.maximumDays) days")
         }
+        return try certify(
+            name, key, in: topology, at: now, until: Timestamp(seconds: now.seconds + Int64(days) * 86_400))
+    }
+
+    mutating func certify(
+        _ name: String, _ key: WireGuardKey, in topology: Topology, at now: Timestamp, until expires: Timestamp
+    ) throws(KeysError) -> Credential {
+        try requireNetwork(of: topology)
         guard let node = topology.node(named: name) else {
             var nearest = NearestWord()
             let suggestion = nearest.find(name, in: topology.nodes.map(\.name))
@@ -95,12 +108,13 @@ public struct Keyset: Sendable {
         }
         let credential = try Credential(
             network: network, serial: lastSerial + 1, node: name, address: node.address, key: key, issued: now,
-            expires: Timestamp(seconds: now.seconds + Int64(days) * 86_400), by: secret)
+            expires: expires, by: secret)
         lastSerial += 1
         credentials.append(credential)
         // Nobody takes these any more. Revoked ones stay, so that their keys never come back.
         let forgotten = credentials.filter { now >= $0.expires && state(of: $0, at: now) == .superseded }.map(\.serial)
         credentials.removeAll { forgotten.contains($0.serial) }
+        invited.subtract(forgotten)
         return credential
     }
 
@@ -199,7 +213,7 @@ public struct Keyset: Sendable {
         return sealed
     }
 
-    private func requireNetwork(of topology: Topology) throws(KeysError) {
+    func requireNetwork(of topology: Topology) throws(KeysError) {
         guard topology.network == network else {
             throw .refused(
                 "\(topology.source) is of the network \(topology.network.quoted), the keyset of \(network.quoted)")
@@ -243,6 +257,7 @@ extension Keyset {
         let head = Armour(
             kind: .keyset,
             fields: [("Network", network), ("Topology", "\(topologyRevision)"), ("Serial", "\(lastSerial)")]
+                + (roster.term > 0 ? [("Roster", "\(roster)")] : []) + invited.sorted().map { ("Invited", "\($0)") }
                 + revocations.sorted { $0.key < $1.key }.map { ("Revoked", "\($0.key) \($0.value)") },
             body: secret.seed)
         return head.text + credentials.map(\.text).joined()
@@ -257,6 +272,19 @@ extension Keyset {
         revision = sealed.revision
         topologyRevision = try values.number("Topology")
         lastSerial = try values.number("Serial")
+        roster =
+            values.next == "Roster"
+            ? try values.take("Roster", "a term and a revision, as 1.7") { text in
+                RosterVersion(text).flatMap { $0.term > 0 ? $0 : nil }
+            } : RosterVersion()
+        invited = []
+        while values.next == "Invited" {
+            let last = invited.max()
+            invited.insert(
+                try values.take("Invited", "a serial, in their order") { text in
+                    UInt64(text).flatMap { Armour.isNumber(text) && $0 > last ?? 0 ? $0 : nil }
+                })
+        }
         revocations = [:]
         while values.next == "Revoked" {
             let (serial, time) = try values.take("Revoked", "a serial and a time") { Self.revocation($0) }

@@ -33,6 +33,15 @@ public struct Passphrase: Hashable, Sendable, CustomStringConvertible {
         }
     }
 
+    /// The secret itself in base64, for what keeps it encrypted.
+    public var exposed: String { Base64.text(bytes) }
+
+    /// A passphrase from ``exposed``.
+    public init(exposed text: String) throws(KeysError) {
+        guard let bytes = Base64.bytes(text) else { throw .refused("this is no passphrase that was kept") }
+        try self.init(bytes)
+    }
+
     /// Not the secret.
     public var description: String { "a passphrase" }
 

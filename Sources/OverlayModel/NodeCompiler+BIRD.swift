@@ -25,7 +25,7 @@ extension NodeCompiler {
         lines += claimed
         lines += block("filter announced", announced)
         lines += block("protocol kernel", kernel)
-        for tunnel in tunnels where tunnel.carriesData { lines += neighbour(tunnel) }
+        for tunnel in tunnels where carriesData(tunnel) { lines += neighbour(tunnel) }
         return NodeConfiguration.File(path: "bird.conf", text: lines.joined(separator: "\n") + "\n")
     }
 

@@ -14,6 +14,15 @@ extension NodeCompiler {
         return NodeConfiguration.File(path: "sysctl.conf", text: settings.joined(separator: "\n") + "\n")
     }
 
+    /// What one end of a tunnel says to the other by TCP, as the beginning of a rule of nftables.
+    var asked: String {
+        let links = text(topology.linkSubnet)
+        return "ip saddr \(links) ip daddr \(links) tcp"
+    }
+
+    /// Answers, and never the first packet of a connection.
+    var answers: String { "tcp flags & (syn | ack) != syn" }
+
     /// Sources of the address space come through a tunnel, from this host's applications, or from the node itself; whoever
     /// is beside it on an underlay is nobody. And the node is no way out of the network, or into an underlay.
     var filterFile: NodeConfiguration.File {
@@ -28,7 +37,7 @@ extension NodeCompiler {
         let applications =
             isApart && !own.isEmpty
             ? "ip daddr { \(own.map(text).joined(separator: ", ")) } accept\n        " : ""
-        let store = storeRules.map { "\($0)\n        " }.joined()
+        let talk = (storeRules + rosterRules).map { "\($0)\n        " }.joined()
         let filter = """
             table inet vne_network
             delete table inet vne_network
@@ -62,7 +71,7 @@ extension NodeCompiler {
                     icmp type { echo-request, echo-reply } accept
                     ip saddr \(links) ip daddr \(links) tcp dport 179 accept
                     ip saddr \(links) ip daddr \(links) tcp sport 179 accept
-                    \(store)\(applications)drop
+                    \(talk)\(applications)drop
                 }
 
                 chain forward {

@@ -38,13 +38,9 @@ extension NodeCompiler {
 
     private func url(of node: Node, _ port: Int) -> String { "http://\(node.address):\(port)" }
 
-    /// What a node hears besides routing, as rules of nftables: managers each other's etcd, and managers what hosts claim.
+    /// What a node hears of the store, as rules of nftables: managers each other's etcd, and managers what hosts claim.
     var storeRules: [String] {
         guard !topology.store.isEmpty else { return [] }
-        let links = text(topology.linkSubnet)
-        // Answers, and never the first packet of a connection.
-        let answers = "tcp flags & (syn | ack) != syn"
-        let asked = "ip saddr \(links) ip daddr \(links) tcp"
         guard node.role == .manager else { return ["\(asked) sport \(ClaimRequest.port) \(answers) accept"] }
         let managers = "{ \(topology.managers.map { "\($0.address)" }.joined(separator: ", ")) }"
         let ports = "{ \(Self.storeClientPort), \(Self.storePeerPort) }"

@@ -33,7 +33,7 @@ extension NodeCompiler {
         let peer = tunnel.peer(of: node)
         let link = IPPrefix(topology.linkAddress(of: peer, over: tunnel.underlayIndex))
         // Applications' packets have no business where only nodes speak.
-        guard tunnel.carriesData else { return [link] }
+        guard carriesData(tunnel) else { return [link] }
         switch tunnel.kind {
         case .mesh: return [link] + topology.addressSpace
         case .spoke:

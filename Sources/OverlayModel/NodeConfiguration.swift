@@ -19,6 +19,14 @@ public struct NodeConfiguration: Hashable, Sendable {
         public var description: String
     }
 
+    /// What becomes of tunnels to nodes that have no key.
+    public enum Absence: Hashable, Sendable {
+        /// There is no configuration without them.
+        case refused
+        /// There are no such tunnels.
+        case leftOut
+    }
+
     /// A tunnel device, as it has to be before it is told what ``File`` says of it.
     public struct Device: Hashable, Sendable {
         /// At most 15 bytes.
@@ -48,13 +56,17 @@ public struct NodeConfiguration: Hashable, Sendable {
     ///   - isApart: whether applications run in the network's namespace, beside those of another network with the same
     ///     addresses, and not in the host's own.
     ///   - claims: who has which of the addresses that hosts may claim; of a manager.
+    ///   - absence: what becomes of tunnels to nodes without a key.
+    ///   - invited: nodes that are to come, whose key travels in their invitation: they get the nodes' own talk, and nothing
+    ///     else.
     public init(
         of node: Node, in topology: Topology, keys: [String: WireGuardKey], isDraining: Bool = false,
-        isApart: Bool = false, claims: Claims = Claims()
+        isApart: Bool = false, claims: Claims = Claims(), absence: Absence = .refused, invited: Set<String> = []
     ) throws(Missing) {
-        let tunnels = topology.tunnels(of: node)
-        let missing = Set(tunnels.map { $0.peer(of: node).name }).filter { keys[$0] == nil }.sorted()
-        guard missing.isEmpty else {
+        let wanted = topology.tunnels(of: node)
+        let tunnels = wanted.filter { keys[$0.peer(of: node).name] != nil }
+        let missing = Set(wanted.map { $0.peer(of: node).name }).filter { keys[$0] == nil }.sorted()
+        guard missing.isEmpty || absence == .leftOut else {
             throw Missing(description: "there is no public key of \(missing.map(\.quoted).joined(separator: ", "))")
         }
         guard !isApart || node.role == .host else {
@@ -63,7 +75,7 @@ public struct NodeConfiguration: Hashable, Sendable {
         self.node = node
         let compiler = NodeCompiler(
             topology: topology, node: node, tunnels: tunnels, keys: keys, isDraining: isDraining,
-            isApart: isApart, claims: claims)
+            isApart: isApart, claims: claims, invited: invited)
         storeEndpoints = node.role == .manager ? compiler.storeEndpoints : []
         devices = compiler.devices.map {
             Device(name: $0.name, configuration: compiler.text(of: $0), mtu: $0.mtu)
@@ -85,6 +97,12 @@ struct NodeCompiler {
     let isDraining: Bool
     let isApart: Bool
     let claims: Claims
+    let invited: Set<String>
+
+    /// Whether applications' packets go through a tunnel, and routing and probes with them.
+    func carriesData(_ tunnel: Tunnel) -> Bool {
+        tunnel.carriesData && !invited.contains(tunnel.peer(of: node).name)
+    }
 
     /// A device and the tunnels that share it.
     struct Device {

@@ -47,7 +47,7 @@ extension NodeCompiler {
         let detection = topology.failureDetection
         return ProbePlan(
             interval: detection.interval, multiplier: detection.multiplier,
-            links: tunnels.filter(\.carriesData).map { tunnel in
+            links: tunnels.filter(carriesData).map { tunnel in
                 let sharesDevice = tunnel.kind == .spoke && node.role == .manager
                 return ProbePlan.Link(
                     neighbour: topology.neighbour(over: tunnel, at: node),

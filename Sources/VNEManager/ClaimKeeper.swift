@@ -1,4 +1,3 @@
-internal import Glibc
 internal import OverlayModel
 internal import VNEHost
 
@@ -11,7 +10,7 @@ internal import VNEHost
     private let desk: ClaimDesk
     private var follower: Task<Void, Never>?
     /// What answers hosts, and the namespace that it is in.
-    private var listener: (socket: LineSocket, namespace: ino_t)?
+    private var listener: (socket: LineSocket, namespace: UInt64)?
 
     init(_ place: NetworkPlace, log: @escaping @Sendable (String) -> Void) {
         self.place = place
@@ -28,7 +27,7 @@ internal import VNEHost
         }
         guard !node.kept.topology.store.isEmpty else { return end() }
         if follower == nil { follower = Task.detached { [desk] in await desk.follow() } }
-        guard let namespace = Self.identity(place.namespace), listener?.namespace != namespace else { return }
+        guard let namespace = NodeFiles.identity(place.namespace), listener?.namespace != namespace else { return }
         listener?.socket.shut()
         listener = nil
         let socket: LineSocket
@@ -53,10 +52,5 @@ internal import VNEHost
         listener = nil
         follower?.cancel()
         follower = nil
-    }
-
-    private static func identity(_ path: String) -> ino_t? {
-        var found = stat()
-        return unsafe stat(path, &found) == 0 ? found.st_ino : nil
     }
 }

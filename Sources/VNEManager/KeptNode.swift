@@ -1,8 +1,10 @@
+public import OverlayKeys
 public import OverlayModel
 internal import PolicyModel
 
-/// What a node keeps of a network, so that it comes up by itself after a reboot: `topology.yaml`, `keys.yaml` (public keys
-/// of the nodes), `node` (its own name), `private.key`, `apart` where its applications are in
+/// What a node keeps of a network, so that it comes up by itself after a reboot: `roster`, what the network's authority said last
+/// (``Roster``), and `authority`, its fingerprint; where the network has none, `topology.yaml` and `keys.yaml` (public keys
+/// of the nodes). `node` (its own name), `private.key`, `apart` where its applications are in
 /// the network's own namespace, `draining` while it is drained, `down` while it was taken down, and at a manager `claims`, what the
 /// store said last, and `etcd`, the store's data.
 public struct KeptNode: Sendable {
@@ -12,17 +14,25 @@ public struct KeptNode: Sendable {
     public let topology: Topology
     /// The node itself.
     public let node: Node
-    /// The nodes' public keys, by their names.
+    /// The nodes' public keys, by their names. With a roster, of those that take part.
     public let keys: [String: WireGuardKey]
+    /// What the authority said last; nil where topology and keys were given to this node by hand.
+    public let roster: Roster?
 
     static let topologyFile = "topology.yaml"
-    private static let keysFile = "keys.yaml"
-    private static let nameFile = "node"
+    static let keysFile = "keys.yaml"
+    static let nameFile = "node"
     private static let drainingFile = "draining"
-    private static let apartFile = "apart"
+    static let apartFile = "apart"
     static let downFile = "down"
     static let claimsFile = "claims"
     static let privateKeyFile = "private.key"
+    /// The key that this node has from the roster on that says so.
+    static let nextKeyFile = "next.key"
+    static let rosterFile = "roster"
+    /// Which invitation this node came by.
+    static let invitationFile = "invitation"
+    static let authorityFile = "authority"
 
     /// What was kept by ``keep(topology:keys:as:isApart:instance:sources:)``.
     public init(_ place: NetworkPlace) throws(ManagerError) {
@@ -33,6 +43,10 @@ public struct KeptNode: Sendable {
             return text
         }
         let name = try text(Self.nameFile).split(separator: "\n").first.map(String.init) ?? ""
+        if let roster = try Self.roster(place) {
+            try self.init(place, roster: roster, name: name)
+            return
+        }
         try self.init(
             place, topology: try text(Self.topologyFile), keys: try text(Self.keysFile), name: name,
             sources: ("\(place.kept)/\(Self.topologyFile)", "\(place.kept)/\(Self.keysFile)"))
@@ -51,6 +65,12 @@ public struct KeptNode: Sendable {
     ) async throws(ManagerError) -> KeptNode {
         let network = try parse(topology, source: sources.topology).network
         let place = NetworkPlace(network: network, instance: instance)
+        guard try NodeFiles.text("\(place.kept)/\(rosterFile)") == nil else {
+            throw ManagerError(
+                .failed,
+                "the network \(network) has an authority, and this node its roster: give a newer topology to the manager that "
+                    + "issues rosters (vne-manager topology publish)")
+        }
         let node = try KeptNode(place, topology: topology, keys: keys, name: name, sources: sources)
         if node.node.role == .host, !(isApart ?? node.isApart) { try await NetworkNode.refuseSecondJoin(place) }
         if let before = try? KeptNode(place).topology.store, !before.isEmpty, before != node.topology.store {
@@ -91,6 +111,7 @@ public struct KeptNode: Sendable {
             throw ManagerError(.missing, "\(sources.topology) has no node \(name.quoted)\(suggestion)")
         }
         self.node = node
+        roster = nil
         do throws(DocumentErrors) {
             self.keys = try PublicKeysFile.parse(bytes: Array(keys.utf8), source: sources.keys, of: self.topology)
         } catch {
@@ -98,12 +119,18 @@ public struct KeptNode: Sendable {
         }
     }
 
+    init(
+        place: NetworkPlace, topology: Topology, node: Node, keys: [String: WireGuardKey], roster: Roster?
+    ) {
+        (self.place, self.topology, self.node, self.keys, self.roster) = (place, topology, node, keys, roster)
+    }
+
     static func missing(_ file: String, _ place: NetworkPlace) -> ManagerError {
         ManagerError(
             .missing, "this node has no \(file) of \(place.label): join the network first (vne-manager join)")
     }
 
-    private static func parse(_ text: String, source: String) throws(ManagerError) -> Topology {
+    static func parse(_ text: String, source: String) throws(ManagerError) -> Topology {
         do throws(DocumentErrors) {
             return try TopologyFile.parse(text, source: source)
         } catch {
@@ -118,7 +145,8 @@ public struct KeptNode: Sendable {
         let claims = try self.claims
         do throws(NodeConfiguration.Missing) {
             return try NodeConfiguration(
-                of: node, in: topology, keys: keys, isDraining: isDraining, isApart: isApart, claims: claims)
+                of: node, in: topology, keys: keys, isDraining: isDraining, isApart: isApart, claims: claims,
+                absence: roster == nil ? .refused : .leftOut, invited: invited)
         } catch {
             throw ManagerError(.invalid, "\(error)")
         }
@@ -151,7 +179,7 @@ public struct KeptNode: Sendable {
 
     func takeDown(_ isDown: Bool) throws(ManagerError) { try mark(Self.downFile, isDown) }
 
-    private func mark(_ file: String, _ isMarked: Bool) throws(ManagerError) {
+    func mark(_ file: String, _ isMarked: Bool) throws(ManagerError) {
         let path = "\(place.kept)/\(file)"
         if isMarked { try NodeFiles.write("", to: path) } else { try NodeFiles.remove(path) }
     }

@@ -26,18 +26,17 @@ public struct NetworkNode: Sendable {
     /// Brings the node up, or to what is kept if it is up. Nobody else changes networks of the node meanwhile
     /// (``NetworkPlace/changing(_:)``).
     public func up() async throws(ManagerError) {
+        do throws(ManagerError) {
+            try await kept.settleKey()
+        } catch {
+            // Who is in the network no more has no tunnels into it.
+            if isUp { try await tunnels.reconcile([]) }
+            throw error
+        }
         let configuration = try kept.configuration()
         let host = Batch(configuration.text("join/host.batch"))
         if isJoined { try await close(host) }
-        try await makeNamespace()
-        let inside = Batch(configuration.text("addresses.batch"))
-        try await inside.closed.apply(namespace: place.label)
-        try await Program(["nft", "-f", "-"]).inside(namespace: place.label).run(
-            input: configuration.text("filter.nft"))
-        try await Program(["sysctl", "-qp", "-"]).inside(namespace: place.label).run(
-            input: configuration.text("sysctl.conf"))
-        try await tunnels.reconcile(configuration.devices)
-        try await inside.apply(namespace: place.label, told: "\(place.applied)/addresses.batch")
+        try await reach(configuration)
         if isJoined {
             try await makeJoin()
             try await Batch(configuration.text("join/network.batch")).apply(
@@ -51,6 +50,19 @@ public struct NetworkNode: Sendable {
         try await probing.reconcile(configuration.text("probes.json"))
         try await leadToApplications()
         try await store.reconcile(configuration.text("etcd.env"))
+    }
+
+    /// Has the tunnels be there, in a namespace that is closed to all else.
+    func reach(_ configuration: NodeConfiguration) async throws(ManagerError) {
+        try await makeNamespace()
+        let inside = Batch(configuration.text("addresses.batch"))
+        try await inside.closed.apply(namespace: place.label)
+        try await Program(["nft", "-f", "-"]).inside(namespace: place.label).run(
+            input: configuration.text("filter.nft"))
+        try await Program(["sysctl", "-qp", "-"]).inside(namespace: place.label).run(
+            input: configuration.text("sysctl.conf"))
+        try await tunnels.reconcile(configuration.devices)
+        try await inside.apply(namespace: place.label, told: "\(place.applied)/addresses.batch")
     }
 
     /// The same, of a node that was taken down, too.
@@ -88,8 +100,8 @@ public struct NetworkNode: Sendable {
         let losers = kept.topology.hosts.filter { host in
             !Set(before.addresses(of: host)).isSubset(of: claims.addresses(of: host))
         }
-        let tunnels = kept.topology.tunnels(of: kept.node).filter { tunnel in
-            tunnel.carriesData && losers.contains { $0.name == tunnel.peer(of: kept.node).name }
+        let tunnels = kept.tunnels.filter { tunnel in
+            kept.carriesData(tunnel) && losers.contains { $0.name == tunnel.peer(of: kept.node).name }
         }
         try await routing.forgetReturning(tunnels.map { kept.topology.neighbour(over: $0, at: kept.node) })
     }
@@ -130,11 +142,7 @@ public struct NetworkNode: Sendable {
     }
 
     /// Where managers answer: their ends of this host's tunnels.
-    var managerEnds: [IPAddress] {
-        kept.topology.tunnels(of: kept.node).filter { $0.kind == .spoke }.map {
-            kept.topology.linkAddress(of: $0.peer(of: kept.node), over: $0.underlayIndex)
-        }
-    }
+    var managerEnds: [IPAddress] { kept.ends() }
 
     /// The addresses of applications that the network's namespace leads to.
     func applications() async throws(ManagerError) -> Set<IPAddress> {

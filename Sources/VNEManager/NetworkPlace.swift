@@ -31,6 +31,14 @@ public struct NetworkPlace: Hashable, Sendable {
         return try await body()
     }
 
+    /// Brings the node up as it is kept, unless it was taken down.
+    public nonisolated(nonsending) func bringUp() async throws(ManagerError) {
+        try await changing { () throws(ManagerError) in
+            let node = NetworkNode(try KeptNode(self))
+            if !node.kept.isDown { try await node.up() }
+        }
+    }
+
     /// Where ip-netns(8) has the names of namespaces.
     static let namespaces = "/run/netns"
 

@@ -29,7 +29,8 @@ enum NodeFiles {
     }
 
     /// Has a file say something, all of it or nothing; its directories are made.
-    static func write(_ text: String, to path: String) throws(ManagerError) {
+    /// - Parameter isDurable: whether it is to be on the disk once this returns, and not only where every process sees it.
+    static func write(_ text: String, to path: String, isDurable: Bool = false) throws(ManagerError) {
         let draft = "\(path).new"
         do {
             try make(URL(filePath: path).deletingLastPathComponent().path)
@@ -45,9 +46,32 @@ enum NodeFiles {
         } catch {
             throw ManagerError(.failed, "cannot write \(path): \(error)")
         }
+        if isDurable { try sync(draft) }
         guard unsafe rename(draft, path) == 0 else {
             throw ManagerError(.failed, "cannot write \(path): \(unsafe String(cString: strerror(errno)))")
         }
+        if isDurable { try sync(URL(filePath: path).deletingLastPathComponent().path) }
+    }
+
+    /// Has a file be at another path, in place of what is there.
+    static func move(_ path: String, to other: String) throws(ManagerError) {
+        guard unsafe rename(path, other) == 0 else {
+            throw ManagerError(.failed, "cannot write \(other): \(unsafe String(cString: strerror(errno)))")
+        }
+    }
+
+    /// Which file is at a path: another number once it was replaced; nil if there is none.
+    static func identity(_ path: String) -> UInt64? {
+        var found = stat()
+        return unsafe stat(path, &found) == 0 ? UInt64(found.st_ino) : nil
+    }
+
+    private static func sync(_ path: String) throws(ManagerError) {
+        let descriptor = unsafe open(path, O_RDONLY | O_CLOEXEC)
+        guard descriptor >= 0, fsync(descriptor) == 0 else {
+            throw ManagerError(.failed, "cannot write \(path): \(unsafe String(cString: strerror(errno)))")
+        }
+        close(descriptor)
     }
 
     /// Removes a file or a directory with all in it; nothing if there is none.

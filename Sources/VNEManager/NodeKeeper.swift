@@ -7,6 +7,7 @@ internal import VNEHost
 @MainActor public final class NodeKeeper {
     private let place: NetworkPlace
     private let claims: ClaimKeeper
+    private let rosters: RosterKeeper
     private let log: @Sendable (String) -> Void
     /// How often everything is looked at, whatever was heard.
     private static let pause = Duration.seconds(60)
@@ -22,12 +23,16 @@ internal import VNEHost
         self.place = place
         self.log = log
         claims = ClaimKeeper(place, log: log)
+        rosters = RosterKeeper(place, log: log)
     }
 
     /// Goes on until the process is told to stop; then everything stays as it is.
     public func run() async throws(ManagerError) {
         let events = try heard { () throws(HostError) in try EngineEvents() }
-        defer { claims.end() }
+        defer {
+            claims.end()
+            rosters.end()
+        }
         var failure: String?
         while true {
             var pause = Self.pause
@@ -60,6 +65,7 @@ internal import VNEHost
         }
         guard !node.kept.isDown else {
             claims.end()
+            rosters.end()
             return try heard { () throws(HostError) in try events.watch([]) }
         }
         try heard { () throws(HostError) in
@@ -69,7 +75,10 @@ internal import VNEHost
         }
         // One may have come before somebody listened.
         // Claims need the others' stores, and not this node's.
-        if node.isUp { try claims.keep(node) }
+        if node.isUp {
+            try claims.keep(node)
+            try rosters.keep(node)
+        }
         if let failure { throw failure }
         try await lead()
     }

@@ -6,8 +6,14 @@ public struct NodeKey: Sendable {
 
     /// The key of this node in the network of a place.
     public init(_ place: NetworkPlace) {
-        path = "\(place.kept)/\(KeptNode.privateKeyFile)"
+        self.init(place, file: KeptNode.privateKeyFile)
     }
+
+    init(_ place: NetworkPlace, file: String) {
+        path = "\(place.kept)/\(file)"
+    }
+
+    var isMade: Bool { get throws(ManagerError) { try NodeFiles.text(path) != nil } }
 
     /// Makes the key if there is none.
     public func make() async throws(ManagerError) {

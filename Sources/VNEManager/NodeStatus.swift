@@ -109,7 +109,7 @@ extension NetworkNode {
         let links = status.probingRuns ? probing.report.links : [:]
         var peers: [String: [String: WireGuardPeer]] = [:]
         for device in present { peers[device] = try await self.peers(of: device) }
-        for tunnel in topology.tunnels(of: kept.node) {
+        for tunnel in kept.tunnels {
             let device = topology.device(of: tunnel, at: kept.node)
             let node = tunnel.peer(of: kept.node)
             let peer = kept.keys[node.name].flatMap { peers[device]?["\($0)"] }
@@ -118,8 +118,8 @@ extension NetworkNode {
                 NodeStatus.Tunnel(
                     node: node.name, underlay: tunnel.underlay.name, device: device, endpoint: peer?.endpoint,
                     handshake: peer?.handshake, received: peer?.received ?? 0, sent: peer?.sent ?? 0,
-                    routing: tunnel.carriesData ? neighbours[neighbour] ?? "down" : nil,
-                    link: tunnel.carriesData ? (links[neighbour]?.state ?? .unknown).rawValue : nil,
+                    routing: kept.carriesData(tunnel) ? neighbours[neighbour] ?? "down" : nil,
+                    link: kept.carriesData(tunnel) ? (links[neighbour]?.state ?? .unknown).rawValue : nil,
                     roundTrip: links[neighbour]?.roundTrip))
         }
         status.routes = try await routes()

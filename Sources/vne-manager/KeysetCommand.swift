@@ -2,6 +2,7 @@ import ArgumentParser
 import FoundationEssentials
 import OverlayKeys
 import OverlayModel
+import VNEManager
 
 /// A network's authority and the credentials of its nodes.
 struct KeysetCommand: ParsableCommand {

@@ -61,8 +61,3 @@ extension Failure {
         }
     }
 }
-
-extension Timestamp {
-    /// By the system's clock.
-    static var now: Timestamp { Timestamp(seconds: Int64(Date().timeIntervalSince1970)) }
-}

@@ -29,62 +29,6 @@ struct KeyCommand: AsyncParsableCommand {
     func validate() throws { try NetworkOptions.check(network) }
 }
 
-/// Where a host's applications of a network are.
-enum ApplicationPlace: String, EnumerableFlag {
-    /// In the host's own namespace: one network of a machine.
-    case joined
-    /// In the network's.
-    case apart
-}
-
-struct JoinCommand: AsyncParsableCommand {
-    static let configuration = CommandConfiguration(
-        commandName: "join",
-        abstract: "Make this machine a node of a network, and bring it up.",
-        discussion: """
-            Keeps the topology, the public keys and the node's name, so that “vne-manager run” brings the network up after \
-            a reboot. Run it again with a newer topology to go over to it: what stays the same is not touched. Example:
-              vne-manager join network.yaml --keys keys.yaml --node london
-            """)
-
-    @OptionGroup var topology: TopologyArgument
-
-    @Option(
-        help: "The nodes' public keys: YAML, such as “london: …”, as “vne-manager key” prints them.",
-        completion: .file(extensions: ["yaml"]))
-    var keys: String
-
-    @Option(help: "Which node this machine is.")
-    var node: String
-
-    @Flag(
-        help: """
-            Whether applications run in the network's own namespace (vne-manager exec), beside another network's with the \
-            same addresses. Default: as it was, else joined.
-            """)
-    var place: ApplicationPlace?
-
-    @OptionGroup var instance: NodeInstance
-
-    func run() async throws {
-        try NetworkOptions.needRoot()
-        func text(_ path: String) throws -> String {
-            String(decoding: try TopologyArgument.bytes(of: path), as: UTF8.self)
-        }
-        let (topology, keys) = (try text(topology.file), try text(keys))
-        let network = try self.topology.topology().network
-        let kept = try await NetworkPlace(network: network, instance: instance.instance).changing {
-            () throws(ManagerError) in
-            let kept = try await KeptNode.keep(
-                topology: topology, keys: keys, as: node, isApart: place.map { $0 == .apart },
-                instance: instance.instance, sources: (self.topology.file, self.keys))
-            try await NetworkNode(kept).up()
-            return kept
-        }
-        print("\(kept.node.name) is up in \(kept.topology.network): see vne-manager status")
-    }
-}
-
 struct UpCommand: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "up", abstract: "Bring this node up, or mend what is missing.",

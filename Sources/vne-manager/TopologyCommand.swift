@@ -4,10 +4,13 @@ import OverlayModel
 import PolicyModel
 
 /// What can be done with a topology file.
-struct TopologyCommand: ParsableCommand {
+struct TopologyCommand: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
-        commandName: "topology", abstract: "Check, show and compile a topology file.",
-        subcommands: [CheckTopologyCommand.self, ShowTopologyCommand.self, CompileTopologyCommand.self])
+        commandName: "topology", abstract: "Check, show, compile and publish a topology file.",
+        subcommands: [
+            CheckTopologyCommand.self, ShowTopologyCommand.self, CompileTopologyCommand.self,
+            PublishTopologyCommand.self,
+        ])
 }
 
 /// The file that all of them read.
@@ -15,9 +18,11 @@ struct TopologyArgument: ParsableArguments {
     @Argument(help: "The topology file: YAML, as OVERLAY.md describes it.", completion: .file(extensions: ["yaml"]))
     var file: String
 
-    func topology() throws -> Topology {
+    func topology() throws -> Topology { try Self.topology(of: file) }
+
+    static func topology(of file: String) throws -> Topology {
         do {
-            return try TopologyFile.parse(bytes: try Self.bytes(of: file), source: file)
+            return try TopologyFile.parse(bytes: try bytes(of: file), source: file)
         } catch let errors as DocumentErrors {
             throw Failure.file(errors)
         }

@@ -11,14 +11,17 @@ struct VNEManagerCommand: AsyncParsableCommand {
         commandName: "vne-manager",
         abstract: "The network that carries applications' addresses between hosts.",
         discussion: """
-            A topology file says who is in a network. Each node joins it with that file, the public keys of all nodes, and \
-            its own name; tunnels (WireGuard) and routing (BIRD) are started, and go on without this program. Example:
+            A topology file says who is in a network. Its first manager makes the network's authority, and invites the \
+            other nodes; each of them joins with its invitation. Tunnels (WireGuard) and routing (BIRD) are started, and go on \
+            without this program. Example:
               vne-manager topology check network.yaml
-              vne-manager key acme
-              vne-manager join network.yaml --keys keys.yaml --node london
+              vne-manager init network.yaml --node london       (on london)
+              vne-manager invite --all --output invitations     (on london)
+              vne-manager join --invitation paris.invitation    (on paris)
               vne-manager status
 
-            The network's authority certifies the nodes' keys, and seals the topology for whoever is given it. Example:
+            Topology and keys may also be given to each node by hand (join --keys), and the topology be sealed for whoever is \
+            to have it. Example:
               vne-manager keyset init --network acme --output keyset.sealed
               vne-manager keyset export keyset.sealed network.yaml --output keys.yaml
               vne-manager seal network.yaml --keyset keyset.sealed --output acme.sealed
@@ -32,9 +35,11 @@ struct VNEManagerCommand: AsyncParsableCommand {
             """,
         version: "vne-manager 0.1.0",
         subcommands: [
-            TopologyCommand.self, KeysetCommand.self, CredentialCommand.self, SealCommand.self, OpenCommand.self,
-            KeyCommand.self, JoinCommand.self, StatusCommand.self, UpCommand.self, DownCommand.self, DrainCommand.self,
-            LeaveCommand.self, RunCommand.self, ProbeCommand.self, ReclaimCommand.self, ExecCommand.self,
+            InitCommand.self, InviteCommand.self, JoinCommand.self, StatusCommand.self, UpCommand.self,
+            DownCommand.self,
+            DrainCommand.self, LeaveCommand.self, RunCommand.self, ProbeCommand.self, ReclaimCommand.self,
+            ExecCommand.self, TopologyCommand.self, RosterCommand.self, RevokeNodeCommand.self, TakeOverCommand.self,
+            KeysetCommand.self, CredentialCommand.self, SealCommand.self, OpenCommand.self, KeyCommand.self,
         ])
 
     static func main() async {

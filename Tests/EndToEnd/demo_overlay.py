@@ -11,7 +11,7 @@ import sys
 import time
 
 from demo import fetch
-from nodes import MANAGER, Nodes
+from nodes import MANAGER, InvitedNodes
 from servers import nginx, redis
 from test_network import ASK_ALWAYS, ECHO
 from world import AGENT, ASK_TCP, PYTHON_PRELUDE, TCP_WHO, kernel_objects, run, sweep
@@ -137,8 +137,6 @@ class Demo:
         return client.python("client", probe) == "10.10.2.17"
 
     def run(self, begun):
-        for node in ENDPOINTS:
-            self.nodes.keep(node)
         for node in HOSTS:
             policy = f"/var/lib/vne-manager/{self.nodes.network(node)}/policy.yaml"
             self.nodes.hosts[node].agent("apply", policy)
@@ -173,9 +171,9 @@ def main():
             sys.exit(f"bin/{program.name} is missing: run make build first")
     sweep()
     before = kernel_objects()
-    print("Seven nodes with an address on an underlay each; one command a node: vne-manager join\n")
+    print("Seven nodes with an address on an underlay each; one command a node: vne-manager init, and join\n")
     begun = time.monotonic()
-    with Nodes(TOPOLOGY, ENDPOINTS) as nodes:
+    with InvitedNodes(TOPOLOGY, ENDPOINTS) as nodes:
         demo = Demo(nodes)
         demo.run(begun)
         print("\n" + nodes.manager("one", "status").stdout)

@@ -49,11 +49,7 @@ class Nodes:
             for node in self.disks:
                 self.store(node).mkdir(parents=True)
                 run("mount", "-t", "tmpfs", "-o", "size=320m", "tmpfs", self.store(node))
-            self.write(self.topology)
-            begun = [self.begin(node) for node in self.endpoints]
-            for child in begun:
-                if child.wait() != 0:
-                    raise AssertionError(f"a node does not join:\n{self.logs()}")
+            self.start()
         except BaseException:
             self.__exit__()
             raise
@@ -77,6 +73,16 @@ class Nodes:
             child.wait()
         run("ip", "netns", "delete", self.name, check=False)
         shutil.rmtree(self.directory)
+
+    def start(self):
+        """Every node joins, by what was given to it by hand."""
+        self.write(self.topology)
+        self.await_all([self.begin(node) for node in self.endpoints])
+
+    def await_all(self, children):
+        for child in children:
+            if child.wait() != 0:
+                raise AssertionError(f"a node does not join:\n{self.logs()}")
 
     def network(self, node, network="acme"):
         """The name of a network's namespace at a node."""
@@ -143,7 +149,7 @@ class Nodes:
 
     def manager(self, node, command, *arguments, **options):
         """Runs vne-manager on a node."""
-        return run(MANAGER, command, "--instance", self.hosts[node].name, *arguments,
+        return run(MANAGER, *command.split(), "--instance", self.hosts[node].name, *arguments,
                    preexec_fn=lambda: self.enter(node), **options)
 
     def status(self, node):
@@ -228,3 +234,44 @@ class Nodes:
                 raise AssertionError(f"{message}\n{self.logs()}")
             time.sleep(0.02)
         return time.monotonic() - begun
+
+
+class InvitedNodes(Nodes):
+    """Nodes that an authority invites. The first one of the topology issues rosters."""
+
+    PASSPHRASE = "correct horse battery staple"
+
+    def start(self):
+        """One command on each node, and `vne-manager run`, as systemd would have it."""
+        first, *others = self.endpoints
+        (self.directory / "acme.yaml").write_text(self.topology)
+        self.manager(first, "init", self.directory / "acme.yaml", "--node", first, "--passphrase-file", "-",
+                     input=self.PASSPHRASE)
+        self.keepers = {first: self.keep(first)}
+        self.wait_until(lambda: self.hears(first), 10 * SLOWNESS, "nobody answers nodes that were invited")
+        while others:
+            # Some are reached once others are there.
+            self.manager(first, "invite", "--all", "--output", self.directory)
+            invited = [node for node in others if self.invitation(node).exists()]
+            self.await_all([self.join(node) for node in invited])
+            self.keepers |= {node: self.keep(node) for node in invited}
+            others = [node for node in others if node not in invited]
+
+    def hears(self, node):
+        """Whether a manager's `run` answers what nodes ask of rosters."""
+        return ":7312 " in self.run(node, "ss", "-lnt").stdout
+
+    def invitation(self, node):
+        return self.directory / f"{node}.invitation"
+
+    def join(self, node):
+        """The one command of a node."""
+        return self.spawn(node, MANAGER, "join", "--invitation", self.invitation(node), node=node)
+
+    def roster(self, node):
+        return json.loads(self.manager(node, "roster", "--json").stdout)
+
+    def takes_part(self, node, at):
+        """Whether a node takes part, as another one knows."""
+        (member,) = [member for member in self.roster(at)["nodes"] if member["node"] == node]
+        return member["state"] == "member"

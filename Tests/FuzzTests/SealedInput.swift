@@ -1,6 +1,6 @@
 @testable import OverlayKeys
 
-/// Bytes as a sealed file, an open keyset or a credential. What a signature would refuse at once is signed anew, so that
+/// Bytes as a sealed file, an open keyset, a credential, a roster or an invitation. What a signature would refuse at once is signed anew, so that
 /// what is behind the signature is read, too.
 struct SealedInput {
     /// Of the authority that signed the corpus; base64.
@@ -20,12 +20,16 @@ struct SealedInput {
         try read { () throws(KeysError) in try SealedFile(parsing: bytes, as: .topology).text }
         try read { () throws(KeysError) in try SealedFile(parsing: bytes, as: .keyset).text }
         try read { () throws(KeysError) in try Credential(parsing: bytes).text }
+        try read { () throws(KeysError) in try Roster(parsing: bytes).text }
+        try read { () throws(KeysError) in try Invitation(parsing: bytes).text }
         for kind in ArmourKind.allCases {
             guard let armour = try? ArmourReader.only(kind, in: bytes) else { continue }
             try require(Array(armour.text.utf8), equals: unmailed, "an armour, written again")
             switch kind {
             case .sealedTopology, .sealedKeyset: try check(signed(armour, by: authority), with: passphrase)
             case .credential: try checkCredential(signed(armour, by: authority))
+            case .roster: try checkRoster(signed(armour, by: authority))
+            case .invitation: try checkInvitation(signed(armour, by: authority))
             case .keyset: break
             }
         }
@@ -50,6 +54,19 @@ struct SealedInput {
         guard let credential = try? Credential(armour) else { return }
         try require(credential.text, equals: armour.text, "a credential, written again")
         try require(Timestamp("\(credential.issued)"), equals: credential.issued, "a time, read again")
+    }
+
+    private func checkRoster(_ armour: Armour) throws {
+        guard let roster = try? Roster(armour) else { return }
+        try require(roster.text, equals: armour.text, "a roster, written again")
+        try require(
+            Set(roster.members.map(\.node)).count, equals: roster.members.count,
+            "how many nodes a roster has, each once")
+    }
+
+    private func checkInvitation(_ armour: Armour) throws {
+        guard let invitation = try? Invitation(armour) else { return }
+        try require(invitation.text, equals: armour.text, "an invitation, written again")
     }
 
     /// The text of a keyset, under a seal: an open keyset, and credentials behind it.

@@ -27,8 +27,8 @@ struct ModuleArrows {
         "OverlayModel": ["PolicyModel"],
         "OverlayKeys": ["PolicyModel", "OverlayModel", "Crypto", "CryptoExtras"],
         "VNEManager": [
-            "PolicyModel", "OverlayModel", "VNEHost", "Subprocess", "SystemPackage", "FoundationEssentials",
-            "Glibc", "Synchronization",
+            "PolicyModel", "OverlayModel", "OverlayKeys", "VNEHost", "Subprocess", "SystemPackage",
+            "FoundationEssentials", "Glibc", "Synchronization",
         ],
         "vne-manager": [
             "PolicyModel", "OverlayModel", "OverlayKeys", "VNEManager", "ArgumentParser", "FoundationEssentials",
