@@ -37,8 +37,8 @@ REAL = (*MANAGERS, *HOSTS)
 ENDPOINTS = {node: f"192.0.2.{number}" for node, number in NODES.items()}
 # Of a hundred applications each host has one, and each speaker 44.
 HUNDREDTHS = dict.fromkeys(HOSTS, 1) | dict.fromkeys(SPEAKERS, 44)
-# Milliseconds between probes of a link, and how many are missed before it is left. All nodes have the same few processors
-# here, which the default of 50 and 3 keeps busy with probes alone.
+# Milliseconds between probes of a link, and how many are missed before it is left. All nodes have the same few
+# processors here, which the default of 50 and 3 keeps busy with probes alone.
 PROBED, MISSED = 300, 2
 # How long nothing is done while processor time is counted.
 REST = 10
@@ -53,7 +53,8 @@ KINDS = {"bird": "bird", "vne-manager run": "run", "vne-manager probe": "prober"
 def topology():
     lines = ["network: acme", "addressSpace: 10.10.0.0/16", "subnets: {nodes: 10.10.255.0/24}",
              "underlays: {internet: {mtu: 1400}}", "environments: {shop: 10.10.0.0/17}",
-             f"store: [{', '.join(MANAGERS)}]", f"failureDetection: {{interval: {PROBED}ms, multiplier: {MISSED}}}", "managers:"]
+             f"store: [{', '.join(MANAGERS)}]",
+             f"failureDetection: {{interval: {PROBED}ms, multiplier: {MISSED}}}", "managers:"]
     lines += [f"  {node}: {{address: 10.10.255.{number}, endpoints: {{internet: {ENDPOINTS[node]}}}}}"
               for node, number in MANAGERS.items()]
     lines += ["hosts:"]
@@ -80,8 +81,8 @@ def everything(count):
     return own | {address: node for node in HUNDREDTHS for address in applications(node, count)}
 
 
-# Asks addresses by echo requests, each so often, and says the longest time without an answer of each whenever it is asked;
-# after a `reset` it forgets what was.
+# Asks addresses by echo requests, each so often, and says the longest time without an answer of each whenever it is
+# asked; after a `reset` it forgets what was.
 ASK = """
 import select
 source, pause, targets = sys.argv[1], float(sys.argv[2]), sys.argv[3].split(",")
@@ -213,7 +214,7 @@ class Network:
         """Whether a node has all ways to all addresses: a host by each manager, a manager by each host."""
         table, expected = self.tables[node], len(self.expected(node))
         if node in SPEAKERS:
-            expected = len([owner for owner in everything(self.count).values() if owner in HOSTS]) + len(NODES) - len(HOSTS) - 1
+            expected -= sum(len(applications(other, self.count)) for other in SPEAKERS if other != node)
         if table.count() != expected:
             return False
         if node in MANAGERS:
@@ -323,8 +324,8 @@ class Network:
         self.tables[manager] = Table(self.nodes.network(manager))
         whole = self.wait_until_whole(120 * SLOWNESS)
         missed_then = self.until_answered(30 * SLOWNESS)
-        return {"manager": manager, "nodes": when, "last": max(when.values()), "median": statistics.median(when.values()),
-                "missed": missed, "whole": whole, "missed until whole": missed_then, **busy}
+        return {"manager": manager, "nodes": when, "median": statistics.median(when.values()),
+                "last": max(when.values()), "missed": missed, "whole": whole, "missed until whole": missed_then, **busy}
 
 
 class Processors:
@@ -372,10 +373,11 @@ def line_of_growth(row):
 
 
 def line_of_death(seen):
-    return (f"    {seen['manager']:6} dead: first node {min(seen['nodes'].values()):.2f} s, half {seen['median']:.2f} s, "
+    first = min(seen["nodes"].values())
+    return (f"    {seen['manager']:6} dead: first node {first:.2f} s, half {seen['median']:.2f} s, "
             f"all {seen['last']:.2f} s; no answer for {seen['missed']:.2f} s; whole again after {seen['whole']:.1f} s, "
-            f"no answer meanwhile {seen['missed until whole']:.2f} s; processors: engines {seen['engines']:.2f}, this "
-            f"program {seen['bench']:.2f}, others {seen['others']:.2f}")
+            f"no answer meanwhile {seen['missed until whole']:.2f} s; processors: engines {seen['engines']:.2f}, "
+            f"this program {seen['bench']:.2f}, others {seen['others']:.2f}")
 
 
 def table(title, lines):
@@ -386,26 +388,36 @@ def table(title, lines):
 
 
 def show(growth, deaths):
-    lines = [["applications", "announced", "half", "all", *(f"{role} {kind}" for role in ("manager", "host")
-                                                             for kind in KINDS.values() if (role, kind) != ("host", "etcd"))]]
+    show_growth(growth)
+    show_rest(growth)
+    show_deaths(deaths)
+
+
+def show_growth(growth):
+    kept = [(role, kind) for role in ("manager", "host") for kind in KINDS.values() if (role, kind) != ("host", "etcd")]
+    lines = [["applications", "announced", "half", "all", *(f"{role} {kind}" for role, kind in kept)]]
     for row in growth:
-        megabytes = [f"{row[role]['memory'][kind]:.0f}" for role in ("manager", "host") for kind in KINDS.values()
-                     if (role, kind) != ("host", "etcd")]
-        lines.append([row["applications"], *(f"{row[name]:.2f}" for name in ("announced", "median", "last")), *megabytes])
+        seconds = [f"{row[name]:.2f}" for name in ("announced", "median", "last")]
+        lines.append([row["applications"], *seconds, *(f"{row[role]['memory'][kind]:.0f}" for role, kind in kept)])
     table("Seconds in which applications were announced, and from then on until half of the real nodes and all of them "
           "had a route to each;\nresident megabytes of a manager's and a host's engines:", lines)
-    lines = [["applications", "manager", "host", *(f"{role} {kind}" for role in ("manager", "host")
-                                                    for kind in ("bird", "prober", "wireguard-go")), "all nodes"]]
+
+
+def show_rest(growth):
+    kept = [(role, kind) for role in ("manager", "host") for kind in ("bird", "prober", "wireguard-go")]
+    lines = [["applications", "manager", "host", *(f"{role} {kind}" for role, kind in kept), "all nodes"]]
     for row in growth:
-        shares = {role: row[role]["processor"] for role in ("manager", "host")}
-        lines.append([row["applications"], *(f"{sum(shares[role].values()) * 100:.1f}" for role in shares),
-                      *(f"{shares[role][kind] * 100:.1f}" for role in shares for kind in ("bird", "prober", "wireguard-go")),
-                      f"{row['engines'] * 100:.0f}"])
+        whole = [sum(row[role]["processor"].values()) for role in ("manager", "host")]
+        shares = [row[role]["processor"][kind] for role, kind in kept]
+        lines.append([row["applications"], *(f"{share * 100:.1f}" for share in (*whole, *shares, row["engines"]))])
     table("Per cent of one processor while nothing happens:", lines)
+
+
+def show_deaths(deaths):
+    names = ("median", "last", "missed", "whole", "missed until whole")
     lines = [["applications", "deaths", "first", "half", "all", "no answer", "whole", "no answer then"]]
     for count, seen in deaths.items():
-        columns = ([min(one["nodes"].values()) for one in seen], *([one[name] for one in seen] for name in (
-            "median", "last", "missed", "whole", "missed until whole")))
+        columns = [[min(one["nodes"].values()) for one in seen], *([one[name] for one in seen] for name in names)]
         lines.append([count, len(seen), *(f"{statistics.median(column):.2f} {max(column):.2f}" for column in columns)])
     table("A manager's death: median and longest seconds until the first, half and all of the real nodes that are left "
           "had no route\nthrough it and a route to each application; without an answer from one that was asked; until "
