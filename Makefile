@@ -24,7 +24,8 @@ SUITES    ?=
 AGAINST   ?=
 # and one measurement: make bench ONLY=daemon
 ONLY      ?=
-# How often bench-overlay makes each fault, and in which order: make bench-overlay ONLY=blackhole TRIALS=5
+# How often bench-overlay makes each fault, and in which order: make bench-overlay ONLY=blackhole TRIALS=5; and how often
+# bench-growth kills a manager
 TRIALS    ?= 20
 SEED      ?=
 # How often endurance kills the daemon, and upgrades the package
@@ -61,7 +62,7 @@ DEMO_OVERLAY_PACKAGES := $(DEMO_PACKAGES) nftables bird2 wireguard-tools wiregua
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
 .PHONY: help build bpf demo demo-overlay test test-overlay test-unit test-kernel test-e2e test-kernels test-guest endurance bench bench-overlay \
-	fuzz check format docs install install-files install-agent install-manager uninstall deb clean packages-build packages-test packages-kernels packages-demo packages-demo-overlay
+	bench-growth fuzz check format docs install install-files install-agent install-manager uninstall deb clean packages-build packages-test packages-kernels packages-demo packages-demo-overlay
 
 help: ## what each target does
 	@awk -F':.*## ' '/^[a-z0-9-]+:.*## /{printf "  make %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -151,6 +152,10 @@ bench: packages-test build ## paired measurements (root)
 bench-overlay: packages-test build ## what applications miss in faults of a network, and its throughput (root)
 	@./packaging/need-root bench-overlay
 	python3 bench/overlay.py --trials $(TRIALS) $(if $(ONLY),--only $(ONLY)) $(if $(SEED),--seed $(SEED))
+
+bench-growth: packages-test build ## a network of 10,000 applications, and what a manager's death does to it (root)
+	@./packaging/need-root bench-growth
+	python3 bench/growth.py --trials $(TRIALS)
 
 fuzz: packages-test bpf ## fuzz the readers of files, maps and the kernel's answers for FUZZ_SECONDS
 	$(if $(LIBFUZZER),,$(error this Swift toolchain has no libFuzzer))
