@@ -6,7 +6,7 @@ internal import VNEHost
 /// etcdctl(1), which goes on.
 ///
 /// `/vne/claims/ADDRESS` is the host that has it, `/vne/turns/HOST` the turn of the host's last request that changed
-/// something (``ClaimRequest/turn``).
+/// something (``ClaimRequest/turn``), `/vne/moves/ADDRESS` a handover (``StoreState/Move``).
 struct StoreClient: Sendable {
     let place: NetworkPlace
     /// URLs of etcd; whichever answers is as good as any other.

@@ -34,7 +34,8 @@ struct VNEManagerCommand: AsyncParsableCommand {
         subcommands: [
             TopologyCommand.self, KeysetCommand.self, CredentialCommand.self, SealCommand.self, OpenCommand.self,
             KeyCommand.self, JoinCommand.self, StatusCommand.self, UpCommand.self, DownCommand.self, DrainCommand.self,
-            LeaveCommand.self, RunCommand.self, ProbeCommand.self, ReclaimCommand.self, ExecCommand.self,
+            LeaveCommand.self, RunCommand.self, ProbeCommand.self, MoveCommand.self, ReclaimCommand.self,
+            ExecCommand.self,
         ])
 
     static func main() async {
