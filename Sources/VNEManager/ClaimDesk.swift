@@ -262,7 +262,9 @@ actor ClaimDesk {
             if !offers.isEmpty {
                 var answer = Self.answer(change)
                 for (address, reason) in try await waitUntilReady(offers) { answer.refused["\(address)"] = reason }
-                return answer
+                // The host itself has asked for something else meanwhile.
+                let turn = self.state?.turns[host.name]?.turn ?? 0
+                return turn > request.turn ? ClaimAnswer(later: turn) : answer
             }
             if request.standsBy == true, let state = self.state {
                 let coming = state.moves.filter { address, move in
@@ -343,10 +345,9 @@ actor ClaimDesk {
                 state?.moves[address]?.stage != .ready || believed?.holders[address]?.alternate != name
             }
             if pending.isEmpty { break }
-            for (address, name) in offers where state.map({ $0.moves[address]?.host != name }) ?? false {
-                throw ManagerError(.failed, "\(address) was offered to \(name), and something else was asked for since")
-            }
-            guard await hasChanged(since: seen, until: end) else {
+            // A host that does not want it says so with whatever it asks for.
+            let isOff = offers.contains { address, name in state.map { $0.moves[address]?.host != name } ?? false }
+            guard !isOff, await hasChanged(since: seen, until: end) else {
                 try await withdraw(Set(offers.keys))
                 return pending.reduce(into: [:]) { reasons, offer in
                     reasons[offer.key] =

@@ -150,10 +150,10 @@ class Move(unittest.TestCase):
 
     def place(self):
         """Who has the till, and who is the other one."""
-        self.moves.until(self.moves.owner, "nobody has it", 60)
+        self.moves.until(self.moves.owner, "nobody has it", 120)
         owner = self.moves.owner()
         other = next(node for node in OWNERS if node != owner)
-        self.moves.until(lambda: self.moves.refused(other).get(TILL) == f"{owner} has it", "the other one does not wait", 60)
+        self.moves.until(lambda: self.moves.refused(other).get(TILL) == f"{owner} has it", "the other one does not wait", 120)
         return owner, other
 
     def test_an_application_s_address_is_handed_over_while_it_is_asked_for(self):
@@ -173,8 +173,9 @@ class Move(unittest.TestCase):
         missed = [outage(seen["asked"], *window) for window in tries]
         self.assertNotIn(None, missed)
         print("\n  moves: nothing was answered for " + ", ".join(f"{gap * 1000:.0f}" for gap, *_ in missed) + " ms", flush=True)
+        # What it takes on a machine that does nothing else, bench/move.py measures.
         for gap, *_ in missed:
-            self.assertLess(gap, 1 * SLOWNESS)
+            self.assertLess(gap, 5 * SLOWNESS)
         # From one host, then from the other.
         self.assertEqual(changes([who for _, _, who in seen["asked"] if who]), len(tries))
         self.assertEqual(changes([who for _, who, _ in seen["told"]]), len(tries))
@@ -209,7 +210,7 @@ class Move(unittest.TestCase):
 
     def test_only_its_owner_hands_an_address_over_and_only_to_who_is_ready(self):
         owner, other = self.place()
-        turn = int(time.time() * 1000) + 60_000
+        turn = int(time.time() * 1000) + 3600_000
         for source, to, sentence in ((other, owner, "does not have"), ("shelf", other, "does not have"),
                                      (owner, "shelf", "does not let shelf claim"), (owner, "rome", "is no other host"),
                                      (owner, other, "is not ready for")):
