@@ -12,6 +12,8 @@ actor HostClaims {
     private var turn = 0
     /// How often it was looked what is there.
     private var looks = 0
+    /// How often it was found out that something is to be asked for.
+    private var asks = 0
     /// What was asked for last.
     private var asked: Set<IPAddress>?
     /// Whether it is to be asked for whatever is there.
@@ -47,11 +49,15 @@ actor HostClaims {
             // Whoever began to look later sees what is there now, and asks for that.
             guard looks == own, isDue || asked != wanted else { return }
             (isDue, asked) = (false, wanted)
-            let (place, known) = (place, turn)
-            let own = try await place.changing { () throws(ManagerError) in
-                try ClaimTurn.next(place, after: known)
+            asks += 1
+            let number = asks
+            let own = try await place.changing { () throws(ManagerError) -> Int? in
+                // Who found out later what is there has the later turn.
+                guard asks == number else { return nil }
+                turn = try ClaimTurn.next(place, after: turn)
+                return turn
             }
-            turn = max(turn, own)
+            guard let own else { return }
             try await ask(for: wanted, node: node, turn: own, isPatient: isPatient)
         } catch {
             say(error.description)
