@@ -37,7 +37,7 @@ import select
 with socket.socket(type=socket.SOCK_DGRAM) as server:
     server.bind(("0.0.0.0", 80))
     ready()
-    told, number = time.monotonic(), 0
+    told = 0
     while True:
         if select.select([server], [], [], 0.001)[0]:
             data, peer = server.recvfrom(64)
@@ -46,15 +46,15 @@ with socket.socket(type=socket.SOCK_DGRAM) as server:
             except OSError:
                 pass
         if time.monotonic() - told > 0.002:
-            told, number = time.monotonic(), number + 1
+            told = time.monotonic()
             try:
-                server.sendto(b"%d " % number + sys.argv[1].encode(), (sys.argv[2], 81))
+                server.sendto(b"%.6f " % told + sys.argv[1].encode(), (sys.argv[2], 81))
             except OSError:
                 pass
 """
 
 # Asks an address every millisecond until it is told to stop, and hears who tells of himself. Prints when what was asked, and who
-# answered when; then who told of himself when.
+# answered when; then when who told of himself, by when it was sent: what was on its way may overtake.
 ASK = """
 import select, signal
 os.nice(-10)
@@ -81,8 +81,8 @@ with socket.socket(type=socket.SOCK_DGRAM) as client, socket.socket(type=socket.
             if heard is client:
                 asked[int(data[0])][1:] = [time.monotonic(), data[1].decode()]
             else:
-                told.append([time.monotonic(), data[1].decode(), int(data[0])])
-print(json.dumps({"asked": asked, "told": told}))
+                told.append([float(data[0]), data[1].decode()])
+print(json.dumps({"asked": asked, "told": sorted(told)}))
 """
 
 
