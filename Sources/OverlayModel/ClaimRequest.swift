@@ -19,12 +19,37 @@ public struct ClaimRequest: Codable, Hashable, Sendable {
     public var addresses: [String]
     /// How long the answer may wait for what somebody else has: milliseconds.
     public var patience: Int
+    /// Whether it takes lines that say what is about to become its own (``ClaimAnswer/coming``), and answers each with a
+    /// ``Readiness``.
+    public var standsBy: Bool?
+    /// What of that which it has it is about to hand over, to the host of that name: the answer waits until that one is ready.
+    /// Whatever a later request does not offer is no more.
+    public var offers: [String: String]?
+    /// What it hands over, to whom it was offered to: it is not among the addresses, and the host has stopped to let it through.
+    public var handovers: [String: String]?
 
     /// A request.
-    public init(turn: Int, addresses: [String], patience: Int) {
+    public init(
+        turn: Int, addresses: [String], patience: Int, standsBy: Bool? = nil, offers: [String: String]? = nil,
+        handovers: [String: String]? = nil
+    ) {
         self.turn = turn
         self.addresses = addresses
         self.patience = patience
+        self.standsBy = standsBy
+        self.offers = offers
+        self.handovers = handovers
+    }
+
+    /// What a host says once it is ready to have what is coming to it.
+    public struct Readiness: Codable, Hashable, Sendable {
+        /// Addresses as text.
+        public var ready: [String]
+
+        /// A readiness.
+        public init(ready: [String]) {
+            self.ready = ready
+        }
     }
 }
 
@@ -40,16 +65,19 @@ public struct ClaimAnswer: Codable, Hashable, Sendable {
     public var later: Int?
     /// Why nothing could be found out; nil if it could.
     public var failure: String?
+    /// What is about to become the host's: then nothing else is said, and a line follows once the host has said that it is ready.
+    public var coming: [String]?
 
     /// An answer.
     public init(
         held: [String] = [], refused: [String: String] = [:], mayPass: Bool = false, later: Int? = nil,
-        failure: String? = nil
+        failure: String? = nil, coming: [String]? = nil
     ) {
         self.held = held
         self.refused = refused
         self.mayPass = mayPass
         self.later = later
         self.failure = failure
+        self.coming = coming
     }
 }

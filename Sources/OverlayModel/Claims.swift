@@ -11,11 +11,15 @@ public struct Claims: Hashable, Sendable {
         public var host: String
         /// The store's revision at which it was made: no two claims of a network have the same, and a later one has more.
         public var epoch: Int
+        /// Another host, which it is about to be handed over to, or was from: where the owner announces no way to it, one that
+        /// this host announces is kept at hand. It is no owner: no packet with that source is taken from it.
+        public var alternate: String?
 
         /// A claim.
-        public init(host: String, epoch: Int) {
+        public init(host: String, epoch: Int, alternate: String? = nil) {
             self.host = host
             self.epoch = epoch
+            self.alternate = alternate
         }
     }
 
@@ -32,20 +36,29 @@ public struct Claims: Hashable, Sendable {
         var holders: [IPAddress: Claim] = [:]
         for line in text.split(separator: "\n") {
             let words = line.split(separator: " ").map(String.init)
-            guard words.count == 3, let address = IPAddress(words[0]), let epoch = Int(words[2]) else { return nil }
-            holders[address] = Claim(host: words[1], epoch: epoch)
+            guard (3...4).contains(words.count), let address = IPAddress(words[0]), let epoch = Int(words[2]) else {
+                return nil
+            }
+            holders[address] = Claim(host: words[1], epoch: epoch, alternate: words.count > 3 ? words[3] : nil)
         }
         self.holders = holders
     }
 
-    /// A line for each: the address, the host, the epoch. In the order of the addresses.
+    /// A line for each: the address, the host, the epoch, and the other host if there is one. In the order of the addresses.
     public var text: String {
-        holders.sorted { $0.key < $1.key }.map { "\($0.key) \($0.value.host) \($0.value.epoch)\n" }.joined()
+        holders.sorted { $0.key < $1.key }.map { address, claim in
+            "\(address) \(claim.host) \(claim.epoch)\(claim.alternate.map { " \($0)" } ?? "")\n"
+        }.joined()
     }
 
     /// The addresses that a host has and may have, in their order: a claim that the topology does not allow is none.
     public func addresses(of host: Node) -> [IPAddress] {
         holders.filter { $0.value.host == host.name && host.mayClaim($0.key) }.keys.sorted()
+    }
+
+    /// The addresses that a host is about to get or gave away, and may have, in their order.
+    func alternates(of host: Node) -> [IPAddress] {
+        holders.filter { $0.value.alternate == host.name && host.mayClaim($0.key) }.keys.sorted()
     }
 
     /// What has to become of the claims so that a host has all that it wants and may have, and nothing else.
@@ -70,7 +83,8 @@ public struct Claims: Hashable, Sendable {
 }
 
 extension Node {
-    func mayClaim(_ address: IPAddress) -> Bool { claims.contains { $0.contains(address) } }
+    /// Whether the topology lets it claim an address.
+    public func mayClaim(_ address: IPAddress) -> Bool { claims.contains { $0.contains(address) } }
 }
 
 /// How the claims of one host change.
@@ -89,6 +103,8 @@ public struct ClaimChange: Hashable, Sendable {
     public var made: [IPAddress] = []
     /// What it has no more.
     public var ended: [IPAddress] = []
+    /// Who has of that what it hands over, by the host's name, from the same commit on.
+    public var passed: [IPAddress: String] = [:]
     /// What it does not get.
     public var refused: [IPAddress: Refusal] = [:]
 

@@ -130,19 +130,28 @@ extension NodeCompiler {
     /// Who has what, as origins of routes.
     private var claimed: [String] {
         guard judgesClaims else { return [] }
-        let routes = topology.hosts.flatMap { host in
-            claims.addresses(of: host).map { "route \($0)/32 max 32 as \(system(of: host));" }
+        func origins(_ addresses: (Node) -> [IPAddress]) -> [String] {
+            topology.hosts.flatMap { host in
+                addresses(host).map { "route \($0)/32 max 32 as \(system(of: host));" }
+            }
         }
-        return block("roa4 table claims", ["min settle time 1 ms;", "max settle time 5 ms;"])
-            + block("protocol static claimed", ["roa4 {", "    table claims;", "};"] + routes)
+        func table(_ name: String, by announcer: String, _ routes: [String]) -> [String] {
+            block("roa4 table \(name)", ["min settle time 1 ms;", "max settle time 5 ms;"])
+                + block("protocol static \(announcer)", ["roa4 {", "    table \(name);", "};"] + routes)
+        }
+        return table("claims", by: "claimed", origins(claims.addresses))
+            + ["# Whom an address is about to be handed over to, or was from."]
+            + table("alternates", by: "alternate", origins(claims.alternates))
     }
 
-    /// Refuses what nobody claimed, or somebody else.
+    /// Refuses what nobody claimed, or somebody else. What is handed over is kept at hand: no way leads there before the owner
+    /// has none.
     private func unclaimed(_ prefixes: [IPPrefix], origin: String) -> [String] {
         guard !prefixes.isEmpty else { return [] }
-        return [
-            "if net ~ [ \(single(prefixes)) ] && roa_check(claims, net, \(origin)) != ROA_VALID then reject;"
-        ]
+        return ["if net ~ [ \(single(prefixes)) ] && roa_check(claims, net, \(origin)) != ROA_VALID then {"]
+            + indented([
+                "if roa_check(alternates, net, \(origin)) != ROA_VALID then reject;", "bgp_local_pref = 50;",
+            ]) + ["}"]
     }
 
     private func block(_ head: String, _ lines: some Sequence<String>) -> [String] {

@@ -34,6 +34,19 @@ public final class CommandSocket {
     /// A descriptor that is readable while something was said, or the other end is gone.
     public var number: Int32 { descriptor.number }
 
+    /// Waits until something was said that ``lines()`` takes, or the other end is gone. Call it where waiting is allowed.
+    /// - Parameter end: how long at most, by the monotonic clock (``EngineEvents/now``).
+    public func wait(until end: Duration) throws(HostError) {
+        while true {
+            let left = end - EngineEvents.now
+            guard left > .zero else { throw .system("hear from", path, code: ETIMEDOUT) }
+            var watched = pollfd(fd: descriptor.number, events: Int16(POLLIN), revents: 0)
+            let ready = unsafe poll(&watched, 1, Int32(clamping: Int(left / .milliseconds(1)) + 1))
+            guard ready >= 0 || errno == EINTR else { throw .system("hear from", path) }
+            if ready > 0 { return }
+        }
+    }
+
     /// Says a line, all of it or nothing.
     public func write(_ line: String) throws(HostError) {
         let bytes = Array(line.utf8) + [UInt8(ascii: "\n")]

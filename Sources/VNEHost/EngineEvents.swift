@@ -2,12 +2,14 @@ internal import CLinux
 internal import Glibc
 
 /// What a process that keeps engines running is told: that one of them ended, that addresses of the namespace came or went,
-/// and signals.
+/// that a file changed, and signals.
 public final class EngineEvents {
     /// What was heard.
     public enum Event: Hashable, Sendable {
         /// An address of the namespace came or went.
         case addresses
+        /// A watched file came, went or changed.
+        case file
         /// A watched process ended.
         case ended(Int32)
         /// SIGHUP.
@@ -19,6 +21,7 @@ public final class EngineEvents {
     }
 
     private var addresses: AddressWatch
+    private let files: NameWatch
     /// The read end of the process's one pipe for signals, which stays open as long as it lives.
     private let signals: Int32
     private var processes: [Watched] = []
@@ -36,6 +39,7 @@ public final class EngineEvents {
     /// Listens to signals and addresses. Which thread the kernel gives a signal to is all the same.
     public init() throws(HostError) {
         addresses = try AddressWatch()
+        files = try NameWatch()
         var pipe: Int32 = -1
         for number in [SIGHUP, SIGTERM, SIGINT] {
             pipe = vne_signal_pipe(number)
@@ -49,6 +53,11 @@ public final class EngineEvents {
     /// - Parameter namespace: a file that names it, as `ip netns add` leaves them.
     public func listen(in namespace: String?) throws(HostError) {
         addresses = try AddressWatch(namespace: namespace)
+    }
+
+    /// Listens to a file of a directory that is there from now on, and to no other one.
+    public func listen(to file: String, in directory: String) throws(HostError) {
+        _ = try files.listen(to: [directory: [file]])
     }
 
     /// The monotonic clock.
@@ -81,7 +90,7 @@ public final class EngineEvents {
     /// Waits until something is heard, or the monotonic clock has come to a time.
     public func wait(until time: Duration) throws(HostError) -> Event {
         while true {
-            let descriptors = [signals, addresses.descriptor.number]
+            let descriptors = [signals, addresses.descriptor.number, files.descriptor.number]
             var watched = (descriptors + processes.map { $0.descriptor.number }).map {
                 pollfd(fd: $0, events: Int16(POLLIN), revents: 0)
             }
@@ -94,10 +103,11 @@ public final class EngineEvents {
             let pending = arrived()
             if !pending.isDisjoint(with: [SIGTERM, SIGINT]) { return .stop }
             if pending.contains(SIGHUP) { return .reload }
-            if let index = watched.indices.dropFirst(2).first(where: { watched[$0].revents != 0 }) {
-                return .ended(processes.remove(at: index - 2).process)
+            if let index = watched.indices.dropFirst(descriptors.count).first(where: { watched[$0].revents != 0 }) {
+                return .ended(processes.remove(at: index - descriptors.count).process)
             }
             if try addresses.hear() { return .addresses }
+            if try files.hear() { return .file }
         }
     }
 }

@@ -81,26 +81,43 @@ public final class LineSocket: Sendable {
     public func readLine(limit: Int, patience: Duration) throws(HostError) -> String? {
         let end = EngineEvents.now + patience
         var line: [UInt8] = []
-        var bytes = [UInt8](repeating: 0, count: 65536)
         while line.count <= limit {
-            let left = end - EngineEvents.now
-            guard left > .zero else { throw .system("hear from", name, code: ETIMEDOUT) }
-            wait(at: SO_RCVTIMEO, left)
-            let number = descriptor.number
-            let count = restarting {
-                unsafe bytes.withUnsafeMutableBytes { unsafe recv(number, $0.baseAddress, $0.count, 0) }
-            }
-            guard count >= 0 else {
-                throw .system("hear from", name, code: errno == EAGAIN ? ETIMEDOUT : errno)
-            }
-            guard count > 0 else { return nil }
-            if let index = bytes[..<count].firstIndex(of: UInt8(ascii: "\n")) {
+            guard let bytes = try receive(until: end) else { return nil }
+            if let index = bytes.firstIndex(of: UInt8(ascii: "\n")) {
                 line += bytes[..<index]
                 return line.count <= limit ? String(decoding: line, as: UTF8.self) : nil
             }
-            line += bytes[..<count]
+            line += bytes
         }
         return nil
+    }
+
+    /// All that the other end says until it ends the connection; nil if that is longer than the limit.
+    /// - Parameters:
+    ///   - limit: bytes.
+    ///   - patience: how long all of it may take.
+    public func readAll(limit: Int, patience: Duration) throws(HostError) -> String? {
+        let end = EngineEvents.now + patience
+        var all: [UInt8] = []
+        while all.count <= limit {
+            guard let bytes = try receive(until: end) else { return String(decoding: all, as: UTF8.self) }
+            all += bytes
+        }
+        return nil
+    }
+
+    /// What came next; nil once the connection ended.
+    private func receive(until end: Duration) throws(HostError) -> ArraySlice<UInt8>? {
+        let left = end - EngineEvents.now
+        guard left > .zero else { throw .system("hear from", name, code: ETIMEDOUT) }
+        wait(at: SO_RCVTIMEO, left)
+        var bytes = [UInt8](repeating: 0, count: 65536)
+        let number = descriptor.number
+        let count = restarting {
+            unsafe bytes.withUnsafeMutableBytes { unsafe recv(number, $0.baseAddress, $0.count, 0) }
+        }
+        guard count >= 0 else { throw .system("hear from", name, code: errno == EAGAIN ? ETIMEDOUT : errno) }
+        return count > 0 ? bytes[..<count] : nil
     }
 
     /// Sends a line.

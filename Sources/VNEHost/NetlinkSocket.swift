@@ -9,16 +9,24 @@ protocol NetlinkSocket {
     func receive() throws(HostError) -> [UInt8]
 }
 
-/// A netlink socket of the network namespace that its maker was in.
+/// A netlink socket of a network namespace.
 final class KernelNetlinkSocket: NetlinkSocket {
     private let descriptor: Descriptor
     private let name: String
 
     /// Opens a socket for a family of netlink (`NETLINK_ROUTE`, `NETLINK_SOCK_DIAG`), connected to the kernel: it takes
     /// nothing from other processes.
-    init(family: Int32) throws(HostError) {
+    /// - Parameter namespace: a file that names a network namespace; nil for the caller's own.
+    init(family: Int32, in namespace: String? = nil) throws(HostError) {
         name = family == NETLINK_ROUTE ? "rtnetlink" : "sock_diag"
-        let number = socket(AF_NETLINK, Int32(SOCK_RAW.rawValue | SOCK_CLOEXEC.rawValue), family)
+        let type = Int32(SOCK_RAW.rawValue | SOCK_CLOEXEC.rawValue)
+        let number: Int32
+        if let namespace {
+            let file = try Descriptor.open(namespace)
+            number = vne_socket_in(file.number, AF_NETLINK, type, family)
+        } else {
+            number = socket(AF_NETLINK, type, family)
+        }
         guard number >= 0 else {
             guard errno == EPROTONOSUPPORT else { throw .system("open a netlink socket for", name) }
             throw .unsupported(

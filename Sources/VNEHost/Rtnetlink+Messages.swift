@@ -88,6 +88,29 @@ extension Rtnetlink {
         return message
     }
 
+    /// RTM_NEWROUTE to a single IPv4 address in the main table, in place of whatever route of that priority leads there.
+    /// - Parameter way: where to; nil for a route by which packets are dropped without a word.
+    static func singleRouteRequest(
+        to address: IPAddress, _ way: (gateway: IPAddress?, link: UInt32)?, protocol number: UInt8
+    ) -> NetlinkMessage {
+        var message = NetlinkMessage(type: Int(RTM_NEWROUTE), flags: NLM_F_ACK | NLM_F_CREATE | NLM_F_REPLACE)
+        // struct rtmsg: family, lengths of destination and source, type of service; table, protocol, scope, type; flags.
+        let isDirect = way.map { $0.gateway == nil } ?? false
+        message.append([Self.number(of: .ipv4), 32, 0, 0])
+        message.append([
+            UInt8(RT_TABLE_MAIN.rawValue), number,
+            UInt8((isDirect ? RT_SCOPE_LINK : RT_SCOPE_UNIVERSE).rawValue),
+            UInt8(way == nil ? RTN_BLACKHOLE : RTN_UNICAST),
+        ])
+        message.append(UInt32(0))
+        message.attribute(Int(RTA_DST.rawValue), address.networkBytes)
+        if let way {
+            if let gateway = way.gateway { message.attribute(Int(RTA_GATEWAY.rawValue), gateway.networkBytes) }
+            message.attribute(Int(RTA_OIF.rawValue), way.link.nativeBytes)
+        }
+        return message
+    }
+
     /// struct ifaddrmsg, all zero but the family.
     private static func dumpRequest(_ type: Int, family: Int32) -> NetlinkMessage {
         var message = NetlinkMessage(type: type, flags: NLM_F_DUMP)

@@ -13,8 +13,11 @@ actor ClaimDesk {
     private var state: StoreState?
     /// What tunnels and routing were told last.
     private var believed: Claims?
-    /// How often claims have changed since; whoever waits for a change looks at it.
+    /// How often something has changed here since: claims, what is believed, or who asked last.
     private var changes = 0
+    /// Who waits for that.
+    private var waiters: [Int: CheckedContinuation<Void, Never>] = [:]
+    private var lastWaiter = 0
     /// How many requests are being answered, by who asks.
     private var visitors: [IPAddress: Int] = [:]
     /// When a host's next request is looked at.
@@ -26,12 +29,20 @@ actor ClaimDesk {
     private static let visitorLimit = 4
     /// How long a request may take to arrive, and its answer to leave.
     private static let patience = Duration.seconds(2)
+    /// How long a host may take to be ready for something.
+    private static let preparing = Duration.seconds(5)
     /// How long an answer waits at most for what somebody else has.
     private static let longestWait = Duration.seconds(10)
     /// What a host's requests are apart: none fills the store.
     private static let pause = Duration.milliseconds(100)
     /// How often it is tried again if others change the same at the same time.
     private static let tries = 20
+    /// How long an offer waits at most for the other host: longer than that one is silent while it waits for an answer.
+    private static let longestOffer = Duration.seconds(15)
+    /// What others are given to hear of the ways that the other host tells of once it is ready.
+    private static let settling = Duration.milliseconds(200)
+    /// How long a host that is ready is kept waiting for what comes to it, whatever it asked for.
+    private static let standing = Duration.seconds(2)
 
     init(_ place: NetworkPlace, log: @escaping @Sendable (String) -> Void) {
         self.place = place
@@ -45,11 +56,11 @@ actor ClaimDesk {
         var failure: String?
         while !Task.isCancelled {
             do throws(ManagerError) {
-                let client = try Self.client(place)
+                let client = try Self.client(try KeptNode(place))
                 let read = try await self.read(client)
                 // What was committed here since is heard again.
                 state = read
-                changes += 1
+                wake()
                 try await believe(read.claims)
                 if failure != nil { log("\(place.label): the store answers") }
                 failure = nil
@@ -73,8 +84,17 @@ actor ClaimDesk {
     }
 
     private func take(_ told: [StoreClient.Change]) {
-        if state?.apply(told) == true { changes += 1 }
+        if state?.apply(told) == true { wake() }
     }
+
+    /// Something has changed: whoever waits for it looks.
+    private func wake() {
+        changes += 1
+        for waiter in waiters.values { waiter.resume() }
+        waiters = [:]
+    }
+
+    private func giveUp(_ waiter: Int) { waiters.removeValue(forKey: waiter)?.resume() }
 
     /// Reads all of the store. One that is older than what this node knows of it has lost something: what it says is not
     /// believed, so that nobody gets what somebody else has.
@@ -96,14 +116,15 @@ actor ClaimDesk {
             try await node.believe(claims)
         }
         believed = claims
+        wake()
     }
 
-    static func client(_ place: NetworkPlace) throws(ManagerError) -> StoreClient {
-        let endpoints = try KeptNode(place).configuration().storeEndpoints
+    static func client(_ kept: KeptNode) throws(ManagerError) -> StoreClient {
+        let endpoints = try kept.configuration().storeEndpoints
         guard !endpoints.isEmpty else {
-            throw ManagerError(.missing, "\(place.label) has no store here: see “store” in its topology")
+            throw ManagerError(.missing, "\(kept.place.label) has no store here: see “store” in its topology")
         }
-        return StoreClient(place: place, endpoints: endpoints)
+        return StoreClient(place: kept.place, endpoints: endpoints)
     }
 
     // MARK: Requests
@@ -133,13 +154,38 @@ actor ClaimDesk {
         }
         do throws(ManagerError) {
             guard let request = try await Self.request(from: socket) else { return }
-            let answer = await self.answer(request, from: peer)
-            guard let data = try? JSONEncoder().encode(answer) else { return }
-            try await waiting { () throws(HostError) in
-                try socket.write(String(decoding: data, as: UTF8.self), patience: Self.patience)
+            let offered = Set((request.offers ?? [:]).keys.compactMap { IPAddress($0) })
+            let answer = await self.answer(request, from: peer, over: socket)
+            try await Self.say(answer, socket)
+            guard !offered.isEmpty, answer.failure == nil, answer.later == nil else { return }
+            // What was offered is handed over by the next line, or not at all.
+            do throws(ManagerError) {
+                guard let next = try await Self.request(from: socket), next.handovers?.isEmpty == false else {
+                    return try await withdraw(offered)
+                }
+                try await Self.say(await self.answer(next, from: peer, over: socket, isExpected: true), socket)
+            } catch {
+                try await withdraw(offered)
+                throw error
             }
         } catch {
             log("\(place.label): \(error)")
+        }
+    }
+
+    private nonisolated static func say(_ answer: ClaimAnswer, _ socket: LineSocket) async throws(ManagerError) {
+        guard let data = try? JSONEncoder().encode(answer) else { return }
+        try await waiting { () throws(HostError) in
+            try socket.write(String(decoding: data, as: UTF8.self), patience: patience)
+        }
+    }
+
+    /// Has nobody wait for what was offered and not handed over.
+    private func withdraw(_ addresses: Set<IPAddress>) async throws(ManagerError) {
+        guard let state else { return }
+        let offered = addresses.filter { state.moves[$0].map { $0.stage != .left } ?? false }
+        if let committed = try await state.withdraw(offered.sorted(), by: try Self.client(try KeptNode(place))) {
+            take(committed)
         }
     }
 
@@ -154,16 +200,21 @@ actor ClaimDesk {
         return request
     }
 
-    private func answer(_ request: ClaimRequest, from peer: IPAddress) async -> ClaimAnswer {
+    private func answer(
+        _ request: ClaimRequest, from peer: IPAddress, over socket: LineSocket, isExpected: Bool = false
+    ) async -> ClaimAnswer {
         do throws(ManagerError) {
-            return try await grant(request, from: peer)
+            return try await grant(request, from: peer, over: socket, isExpected: isExpected)
         } catch {
             return ClaimAnswer(failure: error.description)
         }
     }
 
-    private func grant(_ request: ClaimRequest, from peer: IPAddress) async throws(ManagerError) -> ClaimAnswer {
-        let topology = try KeptNode(place).topology
+    private func grant(
+        _ request: ClaimRequest, from peer: IPAddress, over socket: LineSocket, isExpected: Bool
+    ) async throws(ManagerError) -> ClaimAnswer {
+        let kept = try KeptNode(place)
+        let topology = kept.topology
         guard let host = topology.node(atLinkAddress: peer), host.role == .host else {
             throw ManagerError(.invalid, "\(peer) is no host's end of a tunnel")
         }
@@ -171,24 +222,33 @@ actor ClaimDesk {
             throw ManagerError(.invalid, "the clock of \(host.name) is more than a day ahead of this manager's")
         }
         latest[host.name] = max(request.turn, latest[host.name] ?? 0)
+        wake()
         let wanted = Set(request.addresses.compactMap { IPAddress($0) })
+        let offers = try Self.targets(request.offers, of: host, in: topology)
+        let handovers = try Self.targets(request.handovers, of: host, in: topology)
         let end = EngineEvents.now + min(.milliseconds(max(request.patience, 0)), Self.longestWait)
-        let client = try Self.client(place)
-        try? await Task.sleep(for: pause(of: host.name))
+        let client = try Self.client(kept)
+        // Who hands over what he offered has stopped to let it through, and is waited for.
+        if !isExpected { try? await Task.sleep(for: pause(of: host.name)) }
         var known = state
         var failures = 0
+        /// What the host had at first, and what it was told to be ready for.
+        var had: Set<IPAddress>?
+        var told: Set<Int> = []
         while true {
             let seen = changes
             let state: StoreState
             if let known { state = known } else { state = try await read(client) }
             let last = state.turns[host.name]?.turn ?? 0
             guard request.turn >= last else { return ClaimAnswer(later: last) }
-            let change = state.claims.change(of: host, wanting: wanted, in: topology)
+            var change = state.claims.change(of: host, wanting: wanted, in: topology)
+            try Self.check(offers, handovers, of: host, &change, state)
             // What is known may be behind. Whatever it comes to, the store has to agree, so that nobody is told that he has
             // what he has no more; and it knows of this turn from here on, so that no older one changes anything.
             if !change.isEmpty || request.turn > last {
-                guard let committed = try await state.commit(change, of: host.name, turn: request.turn, by: client)
-                else {
+                let committed = try await state.commit(
+                    change, of: host.name, turn: request.turn, offers: offers, by: client)
+                guard let committed else {
                     failures += 1
                     guard failures < Self.tries else {
                         throw ManagerError(.failed, "claims change too fast: ask again")
@@ -199,14 +259,123 @@ actor ClaimDesk {
                 take(committed)
                 if !change.isEmpty { log("\(place.label): \(host.name) \(Self.summary(change))") }
             }
+            if !offers.isEmpty {
+                var answer = Self.answer(change)
+                for (address, reason) in try await waitUntilReady(offers) { answer.refused["\(address)"] = reason }
+                // The host itself has asked for something else meanwhile.
+                let turn = self.state?.turns[host.name]?.turn ?? 0
+                return turn > request.turn ? ClaimAnswer(later: turn) : answer
+            }
+            if request.standsBy == true, let state = self.state {
+                let coming = state.moves.filter { address, move in
+                    move.host == host.name && move.stage == .offered && change.refused[address] != nil
+                        && !told.contains(move.revision)
+                }
+                if !coming.isEmpty {
+                    told.formUnion(coming.values.map(\.revision))
+                    let ready = try await Self.standBy(coming.keys.sorted(), socket)
+                    if !ready.isEmpty, let committed = try await state.ready(ready, by: client) { take(committed) }
+                    known = self.state
+                    continue
+                }
+            }
+            let gained = Set(change.held).subtracting(had ?? Set(change.held))
+            had = had ?? Set(change.held)
+            // Who is about to get something is kept waiting for it.
+            let isStanding = self.state?.moves.values.contains { $0.host == host.name && $0.stage == .ready } ?? false
+            let until = isStanding && request.standsBy == true ? max(end, EngineEvents.now + Self.standing) : end
             // Who got something is told at once.
-            guard change.mayPass, change.made.isEmpty, await hasChanged(since: seen, until: end, for: request, of: host)
+            guard change.mayPass, change.made.isEmpty, gained.isEmpty,
+                await hasChanged(since: seen, until: until, for: request, of: host)
             else {
                 return Self.answer(change)
             }
             known = self.state
         }
     }
+
+    // MARK: Handing over
+
+    /// Who is to get what, where the topology lets him.
+    private static func targets(
+        _ words: [String: String]?, of host: Node, in topology: Topology
+    ) throws(ManagerError) -> [IPAddress: String] {
+        var targets: [IPAddress: String] = [:]
+        for (word, name) in words ?? [:] {
+            guard let address = IPAddress(word) else { throw ManagerError(.invalid, "\(word.quoted) is no address") }
+            guard let node = topology.node(named: name), node.role == .host, name != host.name else {
+                throw ManagerError(.missing, "\(name.quoted) is no other host of \(topology.network)")
+            }
+            guard node.mayClaim(address) else {
+                throw ManagerError(.invalid, "the topology does not let \(name) claim \(address)")
+            }
+            targets[address] = name
+        }
+        return targets
+    }
+
+    /// Has what is handed over be the other host's with the same commit that takes it from this one. Only its owner offers and
+    /// hands over an address, to a host that waits for it.
+    private static func check(
+        _ offers: [IPAddress: String], _ handovers: [IPAddress: String], of host: Node, _ change: inout ClaimChange,
+        _ state: StoreState
+    ) throws(ManagerError) {
+        for address in offers.keys where !change.held.contains(address) {
+            throw ManagerError(.failed, "\(host.name) does not have \(address), and cannot hand it over")
+        }
+        for (address, name) in handovers {
+            guard change.ended.contains(address) else {
+                throw ManagerError(.failed, "\(host.name) does not have \(address), and cannot hand it over")
+            }
+            guard let move = state.moves[address], move.host == name, move.stage == .ready else {
+                throw ManagerError(
+                    .failed, "\(name) is not ready for \(address), or something else was asked for meanwhile")
+            }
+            change.passed[address] = name
+        }
+    }
+
+    /// Waits until other hosts are ready for what is offered to them, and this manager is, too. Returns why what is not to be
+    /// handed over is not.
+    private func waitUntilReady(_ offers: [IPAddress: String]) async throws(ManagerError) -> [IPAddress: String] {
+        let end = EngineEvents.now + Self.longestOffer
+        while true {
+            let seen = changes
+            let pending = offers.filter { address, name in
+                state?.moves[address]?.stage != .ready || believed?.holders[address]?.alternate != name
+            }
+            if pending.isEmpty { break }
+            // A host that does not want it says so with whatever it asks for.
+            let isOff = offers.contains { address, name in state.map { $0.moves[address]?.host != name } ?? false }
+            guard !isOff, await hasChanged(since: seen, until: end) else {
+                try await withdraw(Set(offers.keys))
+                return pending.reduce(into: [:]) { reasons, offer in
+                    reasons[offer.key] =
+                        "\(offer.value) does not wait for \(offer.key): attach the application there first, and look whether "
+                        + "its “vne-manager run” runs"
+                }
+            }
+        }
+        try? await Task.sleep(for: Self.settling)
+        return [:]
+    }
+
+    /// Has a host be ready for what is coming to it; returns what it is ready for.
+    private nonisolated static func standBy(
+        _ addresses: [IPAddress], _ socket: LineSocket
+    ) async throws(ManagerError) -> [IPAddress] {
+        try await say(ClaimAnswer(mayPass: true, coming: addresses.map(\.description)), socket)
+        let line = try await waiting { () throws(HostError) in
+            try socket.readLine(limit: ClaimRequest.limit, patience: preparing)
+        }
+        guard let line, let told = try? JSONDecoder().decode(ClaimRequest.Readiness.self, from: Data(line.utf8)) else {
+            throw ManagerError(.failed, "a host that something comes to ended the connection")
+        }
+        let ready = Set(told.ready.compactMap { IPAddress($0) })
+        return addresses.filter(ready.contains)
+    }
+
+    // MARK: Waiting and answering
 
     /// How long a host's next request has to wait.
     private func pause(of host: String) -> Duration {
@@ -220,11 +389,23 @@ actor ClaimDesk {
     private func hasChanged(
         since seen: Int, until end: Duration, for request: ClaimRequest, of host: Node
     ) async -> Bool {
-        while changes == seen {
-            guard EngineEvents.now < end, latest[host.name] == request.turn, !Task.isCancelled else { return false }
-            try? await Task.sleep(for: .milliseconds(5))
+        guard latest[host.name] == request.turn, await hasChanged(since: seen, until: end) else { return false }
+        return latest[host.name] == request.turn
+    }
+
+    /// Waits until something has changed, no longer than until then; says whether it has.
+    private func hasChanged(since seen: Int, until end: Duration) async -> Bool {
+        let left = end - EngineEvents.now
+        guard changes == seen, left > .zero, !Task.isCancelled else { return changes != seen }
+        lastWaiter += 1
+        let own = lastWaiter
+        let timer = Task {
+            try? await Task.sleep(for: left)
+            self.giveUp(own)
         }
-        return true
+        await withCheckedContinuation { waiters[own] = $0 }
+        timer.cancel()
+        return changes != seen
     }
 
     private static func answer(_ change: ClaimChange) -> ClaimAnswer {
@@ -243,7 +424,9 @@ actor ClaimDesk {
     private static func summary(_ change: ClaimChange) -> String {
         var parts: [String] = []
         if !change.made.isEmpty { parts.append("has \(list(change.made))") }
-        if !change.ended.isEmpty { parts.append("gave up \(list(change.ended))") }
+        let given = change.ended.filter { change.passed[$0] == nil }
+        if !given.isEmpty { parts.append("gave up \(list(given))") }
+        parts += change.passed.sorted { $0.key < $1.key }.map { "handed over \($0) to \($1)" }
         return parts.joined(separator: " and ")
     }
 

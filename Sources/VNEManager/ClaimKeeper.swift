@@ -46,6 +46,11 @@ internal import VNEHost
         Task.detached { [host] in await host.look() }
     }
 
+    /// Something was handed over, or is about to be.
+    func hear() {
+        Task.detached { [host] in await host.lookLater() }
+    }
+
     /// Ends it; what was granted stays.
     func end() {
         listener?.socket.shut()

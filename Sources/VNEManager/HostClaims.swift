@@ -12,6 +12,8 @@ actor HostClaims {
     private var turn = 0
     /// How often it was looked what is there.
     private var looks = 0
+    /// How often it was found out that something is to be asked for.
+    private var asks = 0
     /// What was asked for last.
     private var asked: Set<IPAddress>?
     /// Whether it is to be asked for whatever is there.
@@ -21,9 +23,11 @@ actor HostClaims {
 
     /// How long an answer may wait for what another host has: milliseconds.
     private static let patience = 10_000
-    private static let connecting = Duration.milliseconds(500)
-    private static let answering = Duration.seconds(20)
     private static let retry = Duration.seconds(1)
+    /// How long a handover is left to whoever makes it: as many times ``retry``.
+    private static let longestHandover = 10
+    /// Whether it is looked soon, as something is handed over.
+    private var isLooking = false
 
     init(_ place: NetworkPlace, log: @escaping @Sendable (String) -> Void) {
         self.place = place
@@ -31,8 +35,10 @@ actor HostClaims {
     }
 
     /// Asks for what is there now, if that is something else than what was asked for last.
-    /// - Parameter isAnyway: whether it is asked for even if it is the same.
-    func look(isAnyway: Bool = false) async {
+    /// - Parameters:
+    ///   - isAnyway: whether it is asked for even if it is the same.
+    ///   - isPatient: whether the answer waits for what another host has, and it is asked again if there is none.
+    func look(isAnyway: Bool = false, isPatient: Bool = true) async {
         isDue = isDue || isAnyway
         looks += 1
         let own = looks
@@ -43,23 +49,48 @@ actor HostClaims {
             // Whoever began to look later sees what is there now, and asks for that.
             guard looks == own, isDue || asked != wanted else { return }
             (isDue, asked) = (false, wanted)
-            turn = max(turn + 1, Int(Date().timeIntervalSince1970 * 1000))
-            try await ask(for: wanted, node: node, turn: turn)
+            asks += 1
+            let number = asks
+            let own = try await place.changing { () throws(ManagerError) -> Int? in
+                // Who found out later what is there has the later turn.
+                guard asks == number else { return nil }
+                turn = try ClaimTurn.next(place, after: turn)
+                return turn
+            }
+            guard let own else { return }
+            try await ask(for: wanted, node: node, turn: own, isPatient: isPatient)
         } catch {
             say(error.description)
-            await again()
+            if isPatient { await again() }
         }
     }
 
-    private func ask(for wanted: Set<IPAddress>, node: NetworkNode, turn own: Int) async throws(ManagerError) {
+    /// Asks anew once a handover is over, whoever made it: what was handed over may come back. What became of one whose maker
+    /// is gone is found out, too.
+    func lookLater() async {
+        guard !isLooking else { return }
+        isLooking = true
+        defer { isLooking = false }
+        try? await Task.sleep(for: Self.retry)
+        for _ in 0..<Self.longestHandover where NetworkNode.isPassing(place) { try? await Task.sleep(for: Self.retry) }
+        Task { await self.look(isAnyway: true) }
+    }
+
+    private func ask(
+        for wanted: Set<IPAddress>, node: NetworkNode, turn own: Int, isPatient: Bool
+    ) async throws(ManagerError) {
         let request = ClaimRequest(
-            turn: own, addresses: wanted.sorted().map(\.description), patience: Self.patience)
-        guard let data = try? JSONEncoder().encode(request) else { return }
+            turn: own, addresses: wanted.sorted().map(\.description), patience: isPatient ? Self.patience : 0,
+            standsBy: isPatient)
         var failures: [String] = []
         for manager in node.managerEnds {
-            let answer: ClaimAnswer
+            var answer: ClaimAnswer
             do throws(ManagerError) {
-                answer = try await Self.exchange(String(decoding: data, as: UTF8.self), manager, place.namespace)
+                let conversation = try await ClaimConversation(with: manager, in: place.namespace)
+                answer = try await conversation.ask(request)
+                while let coming = answer.coming {
+                    answer = try await conversation.ask(ClaimRequest.Readiness(ready: try await standBy(coming, own)))
+                }
             } catch {
                 failures.append(error.description)
                 continue
@@ -68,39 +99,52 @@ actor HostClaims {
             guard turn == own else { return }
             if let later = answer.later {
                 turn = max(min(later, Int.max >> 1), turn)
-                return await look(isAnyway: true)
+                return await look(isAnyway: true, isPatient: isPatient)
             }
             if let failure = answer.failure {
                 failures.append(failure)
                 continue
             }
-            return try await take(answer, own)
+            return try await take(answer, own, isPatient: isPatient)
         }
         guard turn == own else { return }
         throw ManagerError(.failed, "no manager answers for claims: \(failures.joined(separator: "; "))")
     }
 
-    private func take(_ answer: ClaimAnswer, _ own: Int) async throws(ManagerError) {
+    private func take(_ answer: ClaimAnswer, _ own: Int, isPatient: Bool) async throws(ManagerError) {
         if failure != nil { log("\(place.label): managers answer for claims") }
         failure = nil
         let held = Set(answer.held.compactMap { IPAddress($0) })
-        let isOld = try await place.changing { () throws(ManagerError) in
+        let isLast = try await place.changing { () throws(ManagerError) in
             // A later request may have been answered meanwhile.
-            guard turn == own else { return true }
-            let node = NetworkNode(try KeptNode(place))
-            if try node.keep(claimed: held, refused: answer.refused), !node.kept.isDown {
-                try await node.leadToApplications()
-            }
-            return false
+            guard turn == own, try ClaimTurn.last(place) == own else { return false }
+            try await NetworkNode(try KeptNode(place)).take(claimed: held, refused: answer.refused)
+            return true
         }
-        guard !isOld else { return }
+        guard isLast else {
+            // Another process asked for something else: what is there is asked for again.
+            if isPatient { await again() }
+            return
+        }
         for (address, reason) in answer.refused.sorted(by: { $0.key < $1.key }) where told[address] != reason {
             log("\(place.label): \(address) is not this host's: \(reason)")
         }
         told = answer.refused
         // The manager has waited with its answer for what another host has.
-        guard answer.mayPass, turn == own else { return }
+        guard isPatient, answer.mayPass, turn == own else { return }
         Task { await self.look(isAnyway: true) }
+    }
+
+    /// Has this host be ready for what is about to become its own; returns what it is ready for.
+    private func standBy(_ words: [String], _ own: Int) async throws(ManagerError) -> [String] {
+        let coming = Set(words.compactMap { IPAddress($0) })
+        let place = place
+        let isLast = turn == own
+        let ready = try await place.changing { () throws(ManagerError) in
+            guard isLast, try ClaimTurn.last(place) == own else { return Set<IPAddress>() }
+            return try await NetworkNode(try KeptNode(place)).standBy(coming)
+        }
+        return ready.sorted().map(\.description)
     }
 
     private func again() async {
@@ -113,20 +157,5 @@ actor HostClaims {
     private func say(_ sentence: String) {
         if failure != sentence { log("\(place.label): \(sentence)") }
         failure = sentence
-    }
-
-    private static func exchange(
-        _ request: String, _ manager: IPAddress, _ namespace: String
-    ) async throws(ManagerError) -> ClaimAnswer {
-        let line = try await waiting { () throws(HostError) in
-            let socket = try LineSocket.connected(
-                to: manager, ClaimRequest.port, in: namespace, patience: Self.connecting)
-            try socket.write(request, patience: Self.connecting)
-            return try socket.readLine(limit: ClaimRequest.limit, patience: Self.answering)
-        }
-        guard let line, let answer = try? JSONDecoder().decode(ClaimAnswer.self, from: Data(line.utf8)) else {
-            throw ManagerError(.failed, "the manager at \(manager) ended the connection")
-        }
-        return answer
     }
 }

@@ -139,13 +139,16 @@ public struct KeptNode: Sendable {
     }
 
     /// What the engines of this node are told.
-    func configuration() throws(ManagerError) -> NodeConfiguration { try configuration(isApart: isApart) }
+    /// - Parameter claims: who has what; nil for what is kept of that.
+    func configuration(_ claims: Claims? = nil) throws(ManagerError) -> NodeConfiguration {
+        try configuration(isApart: isApart, claims)
+    }
 
-    private func configuration(isApart: Bool) throws(ManagerError) -> NodeConfiguration {
-        let claims = try self.claims
+    private func configuration(isApart: Bool, _ claims: Claims? = nil) throws(ManagerError) -> NodeConfiguration {
+        let known = try self.claims
         do throws(NodeConfiguration.Missing) {
             return try NodeConfiguration(
-                of: node, in: topology, keys: keys, isDraining: isDraining, isApart: isApart, claims: claims,
+                of: node, in: topology, keys: keys, isDraining: isDraining, isApart: isApart, claims: claims ?? known,
                 absence: roster == nil ? .refused : .leftOut, invited: invited)
         } catch {
             throw ManagerError(.invalid, "\(error)")

@@ -10,7 +10,7 @@ extension NetworkNode {
         guard kept.node.role == .manager else {
             throw ManagerError(.failed, "claims are taken away at a manager, and this node is a host")
         }
-        let client = try ClaimDesk.client(place)
+        let client = try ClaimDesk.client(kept)
         let state = try await client.read()
         guard let claim = state.claims.holders[address] else {
             throw ManagerError(.missing, "nobody has claimed \(address)")

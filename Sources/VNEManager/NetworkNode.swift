@@ -76,26 +76,31 @@ public struct NetworkNode: Sendable {
         guard kept.node.role == .host else { return }
         let own = kept.node.applications
         let claimed = self.claimed
+        let passing = self.passing
         let ready = try await addresses().filter { address in
             claimed.contains(address) || own.contains { $0.contains(address) }
-        }
-        let led = try await applications()
+        }.subtracting(passing)
+        let (led, closed) = try await applicationRoutes()
         var lines = ready.subtracting(led).sorted().map {
             "route replace \(NodeConfiguration.applicationRoute(to: $0, in: kept.topology, isApart: kept.isApart))"
         }
-        lines += led.subtracting(ready).sorted().map {
+        lines += passing.subtracting(closed).sorted().map {
+            "route replace blackhole \($0)/32 proto \(NodeConfiguration.applicationRoutes)"
+        }
+        lines += led.union(closed).subtracting(ready).subtracting(passing).sorted().map {
             "route delete \($0)/32 proto \(NodeConfiguration.applicationRoutes)"
         }
         if !lines.isEmpty { try await Batch(lines.joined(separator: "\n")).apply(namespace: place.label) }
     }
 
-    /// Has a manager's tunnels and routing believe of hosts what they claimed and have.
+    /// Has a manager's tunnels and routing believe of hosts what they claimed and have. Tunnels first: packets of what was handed
+    /// over are lost until then.
     func believe(_ claims: Claims) async throws(ManagerError) {
         let before = try kept.claims
-        if before != claims { try kept.keep(claims) }
-        guard isUp, !kept.isDown else { return }
-        let configuration = try kept.configuration()
+        guard isUp, !kept.isDown else { return try kept.keep(claims) }
+        let configuration = try kept.configuration(claims)
         try await tunnels.tell(configuration.devices)
+        if before != claims { try kept.keep(claims) }
         try await routing.reconcile(configuration.text("bird.conf"))
         let losers = kept.topology.hosts.filter { host in
             !Set(before.addresses(of: host)).isSubset(of: claims.addresses(of: host))
@@ -113,8 +118,11 @@ public struct NetworkNode: Sendable {
     }
 
     /// What this host claimed and has, as far as the topology lets it.
-    var claimed: Set<IPAddress> {
-        let words = ((try? NodeFiles.text(place.claimed)) ?? "").split(separator: "\n")
+    var claimed: Set<IPAddress> { claimable(in: place.claimed) }
+
+    /// What this host may claim of a file of addresses, a line each.
+    func claimable(in file: String) -> Set<IPAddress> {
+        let words = ((try? NodeFiles.text(file)) ?? "").split(separator: "\n")
         let claims = kept.node.claims
         return Set(words.compactMap { IPAddress(String($0)) }).filter { address in
             claims.contains { $0.contains(address) }
@@ -129,28 +137,22 @@ public struct NetworkNode: Sendable {
         }
     }
 
-    /// Keeps what managers answered; says whether it is something new.
-    func keep(claimed: Set<IPAddress>, refused: [String: String]) throws(ManagerError) -> Bool {
-        let reasons = refused.sorted { $0.key < $1.key }.map { "\($0.key) \($0.value)\n" }
-        let texts = [(place.claimed, claimed.sorted().map { "\($0)\n" }.joined()), (place.refused, reasons.joined())]
-        var isNew = false
-        for (file, text) in texts where try NodeFiles.text(file) != text {
-            try NodeFiles.write(text, to: file)
-            isNew = true
-        }
-        return isNew
-    }
-
     /// Where managers answer: their ends of this host's tunnels.
     var managerEnds: [IPAddress] { kept.ends() }
 
     /// The addresses of applications that the network's namespace leads to.
-    func applications() async throws(ManagerError) -> Set<IPAddress> {
+    func applications() async throws(ManagerError) -> Set<IPAddress> { try await applicationRoutes().led }
+
+    /// The addresses of applications that the network's namespace leads to, and those that it lets nothing through to.
+    private func applicationRoutes() async throws(ManagerError) -> (led: Set<IPAddress>, closed: Set<IPAddress>) {
         let text = try await Program(
             ["ip", "-n", place.label, "-4", "route", "show", "proto", "\(NodeConfiguration.applicationRoutes)"]
         ).run()
-        return Set(
-            text.split(separator: "\n").compactMap { $0.split(separator: " ").first.flatMap { IPAddress(String($0)) } })
+        let routes = text.split(separator: "\n").map { $0.split(separator: " ").map(String.init) }
+        return (
+            Set(routes.compactMap { $0.first.flatMap { IPAddress($0) } }),
+            Set(routes.filter { $0.first == "blackhole" }.compactMap { $0.dropFirst().first.flatMap { IPAddress($0) } })
+        )
     }
 
     // MARK: Namespaces

@@ -64,6 +64,11 @@ public struct NetworkPlace: Hashable, Sendable {
     var claimed: String { "\(running)/claimed" }
     /// On a host, what it does not get, and why.
     var refused: String { "\(running)/refused" }
+    /// On a host, what it lets nothing through to or from, as it is handed over; see ``NetworkNode/passing``.
+    var passing: String { "\(running)/\(passingFile)" }
+    var passingFile: String { "passing" }
+    /// On a host, the turn of its last request; see ``ClaimTurn``.
+    var turn: String { "\(running)/turn" }
     /// Texts as the engines have them.
     var applied: String { "\(running)/applied" }
 

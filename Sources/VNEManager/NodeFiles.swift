@@ -8,6 +8,9 @@ enum NodeFiles {
         (try? FileManager.default.contentsOfDirectory(atPath: directory)) ?? []
     }
 
+    /// Whether something has that path.
+    static func exists(_ path: String) -> Bool { FileManager.default.fileExists(atPath: path) }
+
     /// The text of a file; nil if there is none.
     static func text(_ path: String) throws(ManagerError) -> String? {
         guard FileManager.default.fileExists(atPath: path) else { return nil }

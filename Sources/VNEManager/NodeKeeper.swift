@@ -28,6 +28,8 @@ internal import VNEHost
 
     /// Goes on until the process is told to stop; then everything stays as it is.
     public func run() async throws(ManagerError) {
+        // Who has an address changes at once, however busy the applications are.
+        OwnPriority.raise()
         let events = try heard { () throws(HostError) in try EngineEvents() }
         defer {
             claims.end()
@@ -72,6 +74,7 @@ internal import VNEHost
             try events.watch(node.running.engines.map(\.id))
             // The namespace may be another one by now.
             try events.listen(in: node.namespaceOfApplications)
+            try events.listen(to: place.passingFile, in: place.running)
         }
         // One may have come before somebody listened.
         // Claims need the others' stores, and not this node's.
@@ -98,6 +101,7 @@ internal import VNEHost
                 if EngineEvents.now - begun < Self.soon { try? await Task.sleep(for: Self.retry) }
                 return true
             case .silence: return true
+            case .file: claims.hear()
             case .addresses:
                 do throws(ManagerError) {
                     try await lead()

@@ -1,3 +1,5 @@
+internal import VNEHost
+
 /// BIRD, in a network's namespace.
 struct Routing {
     let place: NetworkPlace
@@ -48,8 +50,40 @@ struct Routing {
         }
     }
 
-    /// Asks the BIRD that runs something: birdc(8).
+    /// Asks the BIRD that runs something, as birdc(8) does by the same socket; returns what birdc would print.
     func control(_ arguments: [String]) async throws(ManagerError) -> String {
-        try await Program(["birdc", "-s", socket] + arguments).run()
+        let (path, command) = (socket, arguments.joined(separator: " "))
+        let answer = try await waiting { () throws(HostError) in
+            let socket = try CommandSocket(path)
+            let end = EngineEvents.now + Self.patience
+            // It says something when it is connected to, too.
+            _ = try Self.answer(from: socket, until: end)
+            try socket.write(command)
+            return try Self.answer(from: socket, until: end)
+        }
+        guard answer.code < 8000 else { throw ManagerError(.failed, "BIRD does not take “\(command)”: \(answer.text)") }
+        return answer.text
+    }
+
+    /// BIRD answers at once; one that stands still is not waited for.
+    private static let patience = Duration.seconds(5)
+
+    /// Lines of an answer begin with a number of four digits and a sign, which is a space in the last one, or with a space if
+    /// the number is that of the line before.
+    private static func answer(
+        from socket: CommandSocket, until end: Duration
+    ) throws(HostError) -> (code: Int, text: String) {
+        var lines: [Substring] = []
+        while true {
+            try socket.wait(until: end)
+            for line in try socket.lines() {
+                guard let code = Int(line.prefix(4)), line.first != " " else {
+                    lines.append(line.dropFirst())
+                    continue
+                }
+                lines.append(line.dropFirst(5))
+                if line.dropFirst(4).first == " " { return (code, lines.joined(separator: "\n")) }
+            }
+        }
     }
 }

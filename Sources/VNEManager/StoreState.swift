@@ -7,22 +7,50 @@ struct StoreState: Sendable {
     private(set) var claims = Claims()
     /// By the host: its last turn, and the revision at which it was written.
     private(set) var turns: [String: (turn: Int, revision: Int)] = [:]
+    /// Handovers that are prepared, or were made this moment, by the address.
+    private(set) var moves: [IPAddress: Move] = [:]
     /// The store's revision when all of it was read.
     let revision: Int
     /// When the claim of an address changed last, also if there is none any more.
     private var changed: [IPAddress: Int] = [:]
+    /// The same of handovers.
+    private var movedAt: [IPAddress: Int] = [:]
+
+    /// A handover of an address.
+    struct Move: Hashable {
+        /// How far it came.
+        enum Stage: String {
+            /// Its owner offers it to the host.
+            case offered
+            /// The host waits for it.
+            case ready
+            /// The host had it, and handed it over.
+            case left
+        }
+        /// The host that is not the owner.
+        var host: String
+        var stage: Stage
+        /// When this was written.
+        var revision: Int
+
+        var text: String { "\(host) \(stage.rawValue)" }
+    }
 
     private static let claimsRoot = StoreClient.root + "claims/"
     private static let turnsRoot = StoreClient.root + "turns/"
+    private static let movesRoot = StoreClient.root + "moves/"
 
     init(revision: Int) {
         self.revision = revision
     }
 
     /// Takes changes in; those that are older than what is known already change nothing.
-    /// - Returns: whether a claim is another one now.
+    /// - Returns: whether a claim or a handover is another one now.
     @discardableResult mutating func apply(_ changes: [StoreClient.Change]) -> Bool {
         var isOther = false
+        defer {
+            for address in claims.holders.keys { claims.holders[address]?.alternate = moves[address]?.host }
+        }
         for change in changes {
             if change.key.hasPrefix(Self.claimsRoot) {
                 guard let address = IPAddress(String(change.key.dropFirst(Self.claimsRoot.count))),
@@ -37,24 +65,67 @@ struct StoreState: Sendable {
                     continue
                 }
                 turns[host] = (turn, change.revision)
+            } else if change.key.hasPrefix(Self.movesRoot) {
+                guard let address = IPAddress(String(change.key.dropFirst(Self.movesRoot.count))),
+                    change.revision > movedAt[address] ?? 0
+                else { continue }
+                movedAt[address] = change.revision
+                moves[address] = change.value.flatMap { Move($0, change.revision) }
+                isOther = true
             }
         }
         return isOther
     }
 
     /// Has a host's claims change as it was found out from this state, and its turn be that of the request; what it has
-    /// already has to be so.
+    /// already has to be so. What it offers, and nothing else, is offered from then on.
     /// - Returns: what has changed; nil if this state was behind.
     func commit(
-        _ change: ClaimChange, of host: String, turn: Int, by client: StoreClient
+        _ change: ClaimChange, of host: String, turn: Int, offers: [IPAddress: String] = [:], by client: StoreClient
     ) async throws(ManagerError) -> [StoreClient.Change]? {
         let touched = change.held + change.made + change.ended
         let conditions = touched.map { (Self.key($0), claims.holders[$0]?.epoch ?? 0) }
         let values: [(String, String?)] =
-            change.made.map { (Self.key($0), host) } + change.ended.map { (Self.key($0), nil) }
+            change.made.map { (Self.key($0), host) } + change.ended.map { (Self.key($0), change.passed[$0]) }
+        let moves = self.moves(after: change, of: host, offers: offers)
         return try await client.commit(
-            [(Self.turnsRoot + host, "\(turn)")] + values,
-            if: [(Self.turnsRoot + host, turns[host]?.revision ?? 0)] + conditions)
+            [(Self.turnsRoot + host, "\(turn)")] + values + moves.map { (Self.movesRoot + "\($0.key)", $0.value) },
+            if: [(Self.turnsRoot + host, turns[host]?.revision ?? 0)] + conditions
+                + moves.keys.map { (Self.movesRoot + "\($0)", self.moves[$0]?.revision ?? 0) })
+    }
+
+    /// What becomes of handovers: none if they stay as they are.
+    private func moves(after change: ClaimChange, of host: String, offers: [IPAddress: String]) -> [IPAddress: String?]
+    {
+        var wanted: [IPAddress: String?] = [:]
+        for address in change.held { wanted[address] = .some(offers[address].map { "\($0) offered" }) }
+        for address in change.made + change.ended { wanted[address] = .some(nil) }
+        // Ways that others heard of before lead on until the new owner's have come to all.
+        for address in change.passed.keys { wanted[address] = .some("\(host) left") }
+        for (address, move) in moves where move.host == host && wanted[address] == nil {
+            if change.refused[address] == nil { wanted[address] = .some(nil) }
+        }
+        return wanted.filter { address, text in
+            guard let move = moves[address] else { return text != nil }
+            // Who is ready is still who it is offered to.
+            return text != move.text && !(move.stage == .ready && text == "\(move.host) offered")
+        }
+    }
+
+    /// Has everybody know that a host is ready for what is coming to it.
+    func ready(_ addresses: [IPAddress], by client: StoreClient) async throws(ManagerError) -> [StoreClient.Change]? {
+        let coming = addresses.compactMap { address in moves[address].map { (address, $0) } }
+        return try await client.commit(
+            coming.map { (Self.movesRoot + "\($0)", "\($1.host) ready") },
+            if: coming.map { (Self.movesRoot + "\($0)", $1.revision) })
+    }
+
+    /// Has nothing of that be offered any more, if it is still as it is known here.
+    func withdraw(_ addresses: [IPAddress], by client: StoreClient) async throws(ManagerError) -> [StoreClient.Change]?
+    {
+        let keys = addresses.compactMap { address in moves[address].map { (Self.movesRoot + "\(address)", $0.revision) }
+        }
+        return keys.isEmpty ? nil : try await client.commit(keys.map { ($0.0, nil) }, if: keys)
     }
 
     /// Has nobody have an address any more.
@@ -64,4 +135,13 @@ struct StoreState: Sendable {
     }
 
     private static func key(_ address: IPAddress) -> String { "\(claimsRoot)\(address)" }
+}
+
+extension StoreState.Move {
+    /// From its text; nil if that is none.
+    init?(_ text: String, _ revision: Int) {
+        let words = text.split(separator: " ").map(String.init)
+        guard words.count == 2, let stage = Stage(rawValue: words[1]) else { return nil }
+        self.init(host: words[0], stage: stage, revision: revision)
+    }
 }

@@ -1,4 +1,5 @@
 internal import OverlayModel
+internal import VNEHost
 
 /// The tunnels' devices of a network: in its namespace, with their UDP sockets in the node's own.
 ///
@@ -25,12 +26,32 @@ struct Tunnels {
     }
 
     /// Tells devices that are there what has changed since they were told.
+    ///
+    /// A source that goes from one peer to another does so at once in a device. Where it does in several, all take it from the
+    /// one before any gives it to the other: no two have it at any time.
     func tell(_ devices: [NodeConfiguration.Device]) async throws(ManagerError) {
+        var due: [(device: NodeConfiguration.Device, own: String, changes: [AllowedSources.Change])] = []
         for device in devices {
-            guard let told = try NodeFiles.text(told(device)), let own = told.split(separator: "\n").first else {
+            guard let told = try NodeFiles.text(told(device)), let first = told.split(separator: "\n").first else {
                 continue
             }
-            try await tell(device, "\(own)\n")
+            let own = "\(first)\n"
+            guard told != own + device.configuration else { continue }
+            let changes = AllowedSources.changes(
+                from: String(told.dropFirst(own.count)), to: device.configuration)
+            if let changes { due.append((device, own, changes)) } else { try await tell(device, own) }
+        }
+        let isInTurns = due.filter { $0.changes.contains { !$0.gone.isEmpty } }.count > 1
+        if isInTurns {
+            for entry in due {
+                let changes = entry.changes.filter { !$0.gone.isEmpty }.map(\.withoutNew)
+                if !changes.isEmpty { try await set(entry.device, entry.own, changes) }
+            }
+        }
+        for entry in due {
+            let changes = isInTurns ? entry.changes.map(\.withoutGone) : entry.changes
+            try await set(entry.device, entry.own, changes)
+            try NodeFiles.write(entry.own + entry.device.configuration, to: told(entry.device))
         }
     }
 
@@ -42,10 +63,46 @@ struct Tunnels {
         if let told, told.hasPrefix(own),
             let changes = AllowedSources.changes(from: String(told.dropFirst(own.count)), to: device.configuration)
         {
-            // Whose sources stay the same is not touched.
-            try await wg(["set", device.name] + changes).run()
+            try await set(device, own, changes)
             return try NodeFiles.write(own + device.configuration, to: self.told(device))
         }
+        try await load(device, own)
+    }
+
+    /// Changes the sources of some peers. Whose stay the same is not touched.
+    private func set(
+        _ device: NodeConfiguration.Device, _ own: String, _ changes: [AllowedSources.Change]
+    ) async throws(ManagerError) {
+        let path = "\(place.tunnelSockets)/\(device.name).sock"
+        if let request = AllowedSources.request(changes), NodeFiles.exists(path) {
+            let answer = try await waiting { () throws(HostError) in
+                let socket = try CommandSocket(path)
+                let end = EngineEvents.now + Self.patience
+                try socket.write(request)
+                var lines: [String] = []
+                // It ends with an empty line.
+                while lines.last != "" {
+                    try socket.wait(until: end)
+                    lines += try socket.lines()
+                }
+                return lines
+            }
+            guard answer.first == "errno=0" else {
+                throw ManagerError(
+                    .failed, "wireguard-go does not take sources of \(device.name): \(answer.joined(separator: " "))")
+            }
+        } else if let words = AllowedSources.words(changes) {
+            try await wg(["set", device.name] + words).run()
+        } else {
+            try await load(device, own)
+        }
+    }
+
+    /// A process of wireguard-go answers at once; one that stands still is not waited for.
+    private static let patience = Duration.seconds(5)
+
+    /// Tells a device all of it.
+    private func load(_ device: NodeConfiguration.Device, _ own: String) async throws(ManagerError) {
         // wg(8): a private key that is not in the file is taken away.
         let secret = "[Interface]\nPrivateKey = \(try key.privateKey())"
         let text = device.configuration.replacing("[Interface]\n", with: secret, maxReplacements: 1)

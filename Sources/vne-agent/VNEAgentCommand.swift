@@ -33,7 +33,8 @@ struct VNEAgentCommand: ParsableCommand {
         version: Version.text,
         subcommands: [
             ApplyCommand.self, ConfirmCommand.self, RunCommand.self, AwaitCommand.self, AttachCommand.self,
-            DetachCommand.self, ExecCommand.self, StatusCommand.self, ListCommand.self, ExplainCommand.self,
+            DetachCommand.self, MoveCommand.self, ExecCommand.self, StatusCommand.self, ListCommand.self,
+            ExplainCommand.self,
             FlowsCommand.self, SuggestCommand.self, TopCommand.self, MetricsCommand.self,
             DumpCommand.self, CheckCommand.self, UnloadCommand.self,
         ])

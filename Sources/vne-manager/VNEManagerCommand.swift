@@ -37,7 +37,8 @@ struct VNEManagerCommand: AsyncParsableCommand {
         subcommands: [
             InitCommand.self, InviteCommand.self, JoinCommand.self, StatusCommand.self, UpCommand.self,
             DownCommand.self,
-            DrainCommand.self, LeaveCommand.self, RunCommand.self, ProbeCommand.self, ReclaimCommand.self,
+            DrainCommand.self, LeaveCommand.self, RunCommand.self, ProbeCommand.self, MoveCommand.self,
+            ReclaimCommand.self,
             ExecCommand.self, TopologyCommand.self, RosterCommand.self, RevokeNodeCommand.self, TakeOverCommand.self,
             KeysetCommand.self, CredentialCommand.self, SealCommand.self, OpenCommand.self, KeyCommand.self,
         ])

@@ -57,8 +57,22 @@ import Testing
     @Test func `claims that were kept are the same when they are read`() throws {
         #expect(Claims(text: claims.text) == claims)
         #expect(claims.text == "10.10.2.129 web 7\n10.10.2.130 bank 8\n")
+        var moving = claims
+        moving.holders[try address("10.10.2.129")]?.alternate = "bank"
+        #expect(Claims(text: moving.text) == moving)
+        #expect(moving.text == "10.10.2.129 web 7 bank\n10.10.2.130 bank 8\n")
+        #expect(Claims(text: "10.10.2.129 web 7 bank and\n") == nil)
         #expect(Claims(text: "10.10.2.129 web\n") == nil)
         #expect(Claims(text: "10.10.2.129 web x\n") == nil)
         #expect(Claims(text: "10.10.2 web 1\n") == nil)
+    }
+
+    @Test func `whom an address is about to be handed over to is no owner`() throws {
+        var claims = claims
+        claims.holders[try address("10.10.2.129")]?.alternate = "bank"
+        #expect(claims.addresses(of: try host("bank")) == [try address("10.10.2.130")])
+        let network = try Golden.topology()
+        let change = claims.change(of: try host("bank"), wanting: [try address("10.10.2.129")], in: network)
+        #expect(change.refused == [try address("10.10.2.129"): .held("web")])
     }
 }

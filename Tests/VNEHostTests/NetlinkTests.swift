@@ -70,6 +70,41 @@ private final class ScriptedSocket: NetlinkSocket {
                 == bytes("20000000 1000 0500 02000000 00000000  00 00 0000 01000000 01000000 01000000"))
     }
 
+    @Test func `a route to a single address, in place of the one that is there, and one that drops what comes`() {
+        // nlmsghdr (RTM_NEWROUTE, REQUEST|ACK|REPLACE|CREATE), rtmsg (AF_INET, /32, table main, protocol 188, RTN_UNICAST),
+        // RTA_DST, RTA_GATEWAY, RTA_OIF.
+        let address = IPAddress(ipv4: 0x0a0a_02c8)
+        #expect(
+            Rtnetlink.singleRouteRequest(to: address, (IPAddress(ipv4: 0xa9fe_0000), 3), protocol: 188)
+                .bytes(sequence: 5)
+                == bytes(
+                    """
+                    34000000 1800 0505 05000000 00000000
+                    02 20 00 00 fe bc 00 01 00000000
+                    0800 0100 0a0a02c8
+                    0800 0500 a9fe0000
+                    0800 0400 03000000
+                    """))
+        // RTN_BLACKHOLE; and a route without a gateway has the scope of its link.
+        #expect(
+            Rtnetlink.singleRouteRequest(to: address, nil, protocol: 188).bytes(sequence: 6)
+                == bytes(
+                    """
+                    24000000 1800 0505 06000000 00000000
+                    02 20 00 00 fe bc 00 06 00000000
+                    0800 0100 0a0a02c8
+                    """))
+        #expect(
+            Rtnetlink.singleRouteRequest(to: address, (nil, 1), protocol: 188).bytes(sequence: 7)
+                == bytes(
+                    """
+                    2c000000 1800 0505 07000000 00000000
+                    02 20 00 00 fe bc fd 01 00000000
+                    0800 0100 0a0a02c8
+                    0800 0400 01000000
+                    """))
+    }
+
     @Test func `adding an IPv4 address: link scope, never preferred, labelled`() {
         // nlmsghdr (RTM_NEWADDR), ifaddrmsg (AF_INET, /32, RT_SCOPE_LINK, index 1), IFA_LOCAL, IFA_ADDRESS, IFA_LABEL
         // "lo:vne0", IFA_CACHEINFO (preferred 0, valid forever).
