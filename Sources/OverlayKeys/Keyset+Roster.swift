@@ -59,20 +59,37 @@ extension Keyset {
         _ = try certify(name, key, in: topology, at: now, until: Timestamp(seconds: now.seconds + Self.lifetime))
     }
 
-    /// Takes a node's own key in place of the one by which it is known now: that of its invitation, or one that it had.
+    /// Takes a node's own key in place of its invitation's. Whoever takes part keeps the key that it has: it comes anew only by
+    /// another invitation.
     /// - Returns: whether it was another key.
     public mutating func admit(
         _ name: String, _ key: WireGuardKey, in topology: Topology, at now: Timestamp
     ) throws(KeysError) -> Bool {
-        let current = try validCredential(of: name, at: now)
+        guard let current = credential(of: name), counts(current, at: now) else {
+            throw .refused("\(name.quoted) has no invitation that is valid")
+        }
+        let isInvited = invited.contains(current.serial)
         if current.key == key {
-            guard !invited.contains(current.serial) else {
+            guard !isInvited else {
                 throw .refused("the key of an invitation is nobody's own: \(name.quoted) has to make one")
             }
             return false
         }
+        guard isInvited else {
+            throw .refused("\(name.quoted) takes part already, by another key: it has to be invited anew")
+        }
         _ = try certify(name, key, in: topology, at: now, until: Timestamp(seconds: now.seconds + Self.lifetime))
         return true
+    }
+
+    /// Whether a node's newest credential is one of those that a roster has. A clock that was put back makes nobody wait.
+    private func counts(_ credential: Credential, at now: Timestamp) -> Bool {
+        [.valid, .early].contains(state(of: credential, at: now))
+    }
+
+    /// Not before anything that was issued already.
+    public func time(noEarlierThanIssued now: Timestamp) -> Timestamp {
+        max(now, credentials.map(\.issued).max() ?? now)
     }
 
     /// Certifies anew the nodes whose address is another one in a topology, and those whose credential ends soon. Who was revoked,
@@ -81,7 +98,7 @@ extension Keyset {
     public mutating func renew(in topology: Topology, at now: Timestamp) throws(KeysError) -> Bool {
         var isChanged = false
         for node in topology.nodes {
-            guard let current = credential(of: node.name), state(of: current, at: now) == .valid,
+            guard let current = credential(of: node.name), counts(current, at: now),
                 !invited.contains(current.serial),
                 current.address != node.address || current.expires.seconds - now.seconds <= Self.renewal
             else { continue }
@@ -101,12 +118,18 @@ extension Keyset {
     ) throws(KeysError) -> Roster {
         try requireNetwork(of: topology)
         let members = topology.nodes.compactMap { node -> Roster.Member? in
-            guard let current = credential(of: node.name), state(of: current, at: now) == .valid,
+            guard let current = credential(of: node.name), counts(current, at: now),
                 current.address == node.address
             else { return nil }
             return Roster.Member(
                 node: node.name, key: current.key, expires: current.expires, isInvited: invited.contains(current.serial)
             )
+        }
+        // A clock that is wrong by weeks, say: nobody would hear of a better one after that.
+        guard members.contains(where: { $0.node == issuer && !$0.isInvited }) else {
+            throw .refused(
+                "the credential of \(issuer.quoted), which issues rosters, is not valid at \(now): is the clock right? “vne-manager "
+                    + "take-over” renews it")
         }
         let version = RosterVersion(term: max(roster.term, 1), revision: roster.revision + 1)
         let issued = try Roster(
@@ -115,6 +138,24 @@ extension Keyset {
         return issued
     }
 
-    /// Begins a new term: another manager issues from now on.
-    public mutating func takeOver() { roster.term += 1 }
+    /// Begins a new term: a manager issues from now on, by the key that it has. Credentials that ended meanwhile are valid again,
+    /// but for those of invitations; who was revoked stays so.
+    public mutating func takeOver(
+        _ manager: String, _ key: WireGuardKey, in topology: Topology, at now: Timestamp
+    ) throws(KeysError) {
+        let end = Timestamp(seconds: now.seconds + Self.lifetime)
+        for node in topology.nodes where node.name != manager {
+            guard let current = credential(of: node.name), state(of: current, at: now) == .expired,
+                !invited.contains(current.serial)
+            else { continue }
+            _ = try certify(node.name, current.key, in: topology, at: now, until: end)
+        }
+        _ = try certify(manager, key, in: topology, at: now, until: end)
+        roster.term += 1
+        // What the one before may still have sealed is older than this.
+        revision += Self.leap
+    }
+
+    /// More than anybody seals in a term.
+    private static let leap: UInt64 = 1 << 32
 }

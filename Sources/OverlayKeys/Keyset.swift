@@ -22,7 +22,7 @@ public struct Keyset: Sendable {
     public let network: String
     let secret: Authority
     /// Grows each time that it is sealed.
-    public private(set) var revision: UInt64
+    public internal(set) var revision: UInt64
     /// Of the topology that was sealed last; 0 for none.
     public private(set) var topologyRevision: UInt64
     private var lastSerial: UInt64

@@ -56,9 +56,14 @@ extension NodeCompiler {
                     "preference = 200;", "accept;",
                 ]) + ["};"]
             : ["import none;"]
-        return ["merge paths on;", "graceful restart on;"] + (learnt.count > 1 ? ["learn;"] : []) + ["ipv4 {"]
+        return ["merge paths on;", "graceful restart on;", "netlink rx buffer \(Self.noticeBuffer);"]
+            + (learnt.count > 1 ? ["learn;"] : []) + ["ipv4 {"]
             + indented(learnt + ["export filter {"] + indented(filter) + ["};"]) + ["};"]
     }
+
+    /// Bytes. The kernel tells BIRD of each route that BIRD gives it, too: with the usual size notices of a host's own
+    /// applications were lost among thousands of them, and heard of a minute later (`make bench-growth`).
+    private static let noticeBuffer = 64 << 20
 
     /// Patterns of single addresses inside of prefixes.
     private func single(_ prefixes: [IPPrefix]) -> String {

@@ -74,6 +74,12 @@ extension NodeCompiler {
                     \(talk)\(applications)drop
                 }
 
+                # The end of a link says which node asks, and so may no other user of this one.
+                chain output {
+                    type filter hook output priority filter
+                    ip daddr \(links) tcp dport { \(ClaimRequest.port), \(RosterRequest.port) } meta skuid != 0 drop
+                }
+
                 chain forward {
                     type filter hook forward priority filter
                     \(transit)

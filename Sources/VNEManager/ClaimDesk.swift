@@ -215,7 +215,8 @@ actor ClaimDesk {
     ) async throws(ManagerError) -> ClaimAnswer {
         let kept = try KeptNode(place)
         let topology = kept.topology
-        guard let host = topology.node(atLinkAddress: peer), host.role == .host else {
+        guard let host = topology.node(atLinkAddress: peer), host.role == .host, !kept.invited.contains(host.name)
+        else {
             throw ManagerError(.invalid, "\(peer) is no host's end of a tunnel")
         }
         guard request.turn > 0, request.turn < Int(Date().timeIntervalSince1970 * 1000) + ClaimRequest.lead else {

@@ -10,7 +10,7 @@ internal import VNEHost
     private let desk: ClaimDesk
     private var follower: Task<Void, Never>?
     /// What answers hosts, and the namespace that it is in.
-    private var listener: (socket: LineSocket, namespace: UInt64)?
+    private var listener: (socket: LineSocket, namespace: FileIdentity)?
 
     init(_ place: NetworkPlace, log: @escaping @Sendable (String) -> Void) {
         self.place = place

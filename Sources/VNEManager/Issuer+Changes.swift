@@ -53,7 +53,11 @@ extension Issuer {
                     "\(name.quoted) issues rosters: have another manager do it from now on (vne-manager take-over), which can "
                         + "revoke it")
             }
-            return try change.keyset.revoke(node: name, at: change.now)
+            // Who was revoked already is told of again: the roster that said so may have been lost.
+            guard let current = change.keyset.credential(of: name),
+                change.keyset.revocations[current.serial] != nil
+            else { return try change.keyset.revoke(node: name, at: change.now) }
+            return [current]
         }
         guard let issued else { throw ManagerError(.failed, "nobody was revoked") }
         return (issued.roster, issued.result)

@@ -13,7 +13,8 @@ public struct Issuer: Sendable {
     /// The name of what systemd-creds has encrypted: it decrypts it under no other.
     private var credential: String { "vne-network-\(place.network)" }
     private var passphraseFile: String { "\(place.kept)/passphrase.credential" }
-    private var keysetFile: String { "\(place.kept)/keyset.sealed" }
+    private static let keysetName = "keyset.sealed"
+    private var keysetFile: String { "\(place.kept)/\(Self.keysetName)" }
 
     /// The issuer at a place.
     public init(_ place: NetworkPlace) {
@@ -47,16 +48,18 @@ public struct Issuer: Sendable {
     ) async throws(ManagerError) -> Roster {
         let topology = try KeptNode.parse(text, source: source)
         try Self.requireManager(name, of: topology)
-        guard !NodeFiles.names(in: place.kept).contains(KeptNode.topologyFile) else {
-            throw ManagerError(
-                .failed,
-                "this machine is a node of \(place.network) already: vne-manager leave --network \(place.network)")
-        }
-        let key = NodeKey(place)
-        try await key.make()
-        let own = try await key.publicKey()
-        try await keep(passphrase)
         return try await locked { () throws(ManagerError) in
+            let names = NodeFiles.names(in: place.kept)
+            guard !names.contains(KeptNode.topologyFile), !names.contains(KeptNode.rosterFile),
+                !names.contains(Self.keysetName)
+            else {
+                throw ManagerError(
+                    .failed,
+                    "this machine is a node of \(place.network) already: vne-manager leave --network \(place.network)")
+            }
+            let key = NodeKey(place)
+            try await key.make()
+            let own = try await key.publicKey()
             var generator = SystemRandomNumberGenerator()
             let now = Timestamp.now
             let (keyset, roster) = try explaining(source) { () throws(KeysError) in
@@ -65,20 +68,19 @@ public struct Issuer: Sendable {
                 let roster = try keyset.issue(topology, text: Array(text.utf8), by: name, at: now)
                 return (keyset, roster)
             }
+            try await keep(passphrase)
             try await save(keyset, passphrase, roster, as: name)
             return roster
         }
     }
 
-    /// Has this manager issue rosters from now on, where the one that did is gone for good.
+    /// Has this manager issue rosters from now on: where the one that did is gone for good, or this one lost its passphrase, or
+    /// all credentials ended.
     public func takeOver(_ passphrase: Passphrase) async throws(ManagerError) -> Roster {
-        let node = try KeptNode(place)
-        try Self.requireManager(node.node.name, of: node.topology)
-        guard let held = node.roster else { throw Self.none(place) }
-        guard held.issuer != node.node.name else {
-            throw ManagerError(.failed, "\(node.node.name) issues rosters already")
-        }
-        return try await locked { () throws(ManagerError) in
+        try await locked { () throws(ManagerError) in
+            let node = try KeptNode(place)
+            try Self.requireManager(node.node.name, of: node.topology)
+            guard let held = node.roster else { throw Self.none(place) }
             var keyset = try open(passphrase)
             guard keyset.roster >= held.version else {
                 throw ManagerError(
@@ -86,12 +88,14 @@ public struct Issuer: Sendable {
                     "the keyset here has issued \(keyset.roster), and \(held.version) is known: what was issued since would be "
                         + "lost; wait until the managers have told each other")
             }
+            let own = try await NodeKey(place).publicKey()
             let roster = try explaining(keysetFile) { () throws(KeysError) in
-                keyset.takeOver()
-                return try keyset.issue(node.topology, text: held.topology, by: node.node.name, at: .now)
+                let now = keyset.time(noEarlierThanIssued: .now)
+                try keyset.takeOver(node.node.name, own, in: node.topology, at: now)
+                return try keyset.issue(node.topology, text: held.topology, by: node.node.name, at: now)
             }
-            try await keep(passphrase)
             try await save(keyset, passphrase, roster)
+            try await keep(passphrase)
             return roster
         }
     }
@@ -110,32 +114,47 @@ public struct Issuer: Sendable {
                 throw ManagerError(.failed, "\(held.issuer) issues the rosters of \(place.network): do this there")
             }
             let passphrase = try await self.passphrase()
+            let keyset = try open(passphrase)
+            guard keyset.roster.term >= held.version.term else {
+                throw ManagerError(
+                    .failed,
+                    "the keyset here is of term \(keyset.roster.term), and the roster \(held.version): take over again "
+                        + "(vne-manager take-over)")
+            }
+            // A command that was killed may have changed the keyset, and not the roster.
+            let isBehind = keyset.roster > held.version
             var change = Change(
-                keyset: try open(passphrase), topology: node.topology, text: held.topology, roster: held, now: .now)
+                keyset: keyset, topology: node.topology, text: held.topology, roster: held,
+                now: keyset.time(noEarlierThanIssued: .now))
             let (issued, result) = try explaining(keysetFile) { () throws(KeysError) -> (Roster?, Result?) in
-                guard let result = try body(&change) else { return (nil, nil) }
+                let result = try body(&change)
+                guard result != nil || isBehind else { return (nil, nil) }
                 return (
                     try change.keyset.issue(change.topology, text: change.text, by: node.node.name, at: change.now),
                     result
                 )
             }
-            guard let issued, let result else { return nil }
+            guard let issued else { return nil }
             try await save(change.keyset, passphrase, issued)
-            return (issued, result)
+            return result.map { (issued, $0) }
         }
     }
 
     /// Keeps another manager's keyset, sealed as it is, for the day on which this one has to take over.
-    func keep(copy text: String) throws(ManagerError) {
+    func keep(copy text: String) async throws(ManagerError) {
         let sealed = try explaining("the keyset of another manager") { () throws(KeysError) in
             let sealed = try SealedFile(parsing: Array(text.utf8), as: .keyset)
             try sealed.require(network: place.network)
             return sealed
         }
-        guard let roster = try KeptNode.roster(place), sealed.authority == roster.authority,
-            sealed.revision > (try sealedKeyset()?.revision ?? 0)
-        else { return }
-        try NodeFiles.write(text, to: keysetFile, isDurable: true)
+        try await locked { () throws(ManagerError) in
+            let node = try KeptNode(place)
+            // Who issues rosters has the one that counts.
+            guard let roster = node.roster, roster.issuer != node.node.name, sealed.authority == roster.authority,
+                sealed.revision > (try sealedKeyset()?.revision ?? 0)
+            else { return }
+            try NodeFiles.write(text, to: keysetFile, isDurable: true)
+        }
     }
 
     /// The keyset that this node has, sealed; nil if it has none.
@@ -166,8 +185,12 @@ public struct Issuer: Sendable {
             try keyset.sealed(passphrase, using: &generator)
         }
         try NodeFiles.write(sealed.text, to: keysetFile, isDurable: true)
-        _ = try await place.changing { () throws(ManagerError) in
+        let isKept = try await place.changing { () throws(ManagerError) in
             try KeptNode.keep(roster, at: place, as: name)
+        }
+        guard isKept else {
+            throw ManagerError(
+                .failed, "a newer roster than \(roster.version) came meanwhile: look at it, and try again")
         }
     }
 

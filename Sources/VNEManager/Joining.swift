@@ -11,16 +11,18 @@ internal import PolicyModel
 public struct Joining: Sendable {
     private let place: NetworkPlace
     private let invitation: Invitation
-
     /// How long managers may take to answer.
-    private static let patience = Duration.seconds(120)
+    private let patience: Duration
+
     /// How long it is tried with one of the two keys.
     private static let turn = Duration.seconds(8)
     private static let answering = Duration.seconds(30)
 
     /// A machine and its invitation.
-    public init(_ invitation: Invitation, instance: String) {
+    /// - Parameter patience: how long managers may take to answer.
+    public init(_ invitation: Invitation, instance: String, patience: Duration) {
         self.invitation = invitation
+        self.patience = patience
         place = NetworkPlace(network: invitation.network, instance: instance)
     }
 
@@ -34,8 +36,11 @@ public struct Joining: Sendable {
                     .failed, "this machine is in a network \(place.network) of another authority: leave that one first")
             }
             // What was cut off after its last question.
-            if try isBegun { return try await bringUp() }
+            if try isBegun, let node = try? KeptNode(place), (try? await node.settleKey()) != nil {
+                return try await bringUp()
+            }
         }
+        try refuseOthers()
         guard Timestamp.now < invitation.expires else {
             throw ManagerError(.failed, "the invitation ended at \(invitation.expires): ask for another one")
         }
@@ -55,6 +60,21 @@ public struct Joining: Sendable {
         }
     }
 
+    /// What another node, or one of a network without rosters, has here is not given up for an invitation.
+    private func refuseOthers() throws(ManagerError) {
+        let names = NodeFiles.names(in: place.kept)
+        guard names.contains(KeptNode.topologyFile) else { return }
+        let name = try NodeFiles.text("\(place.kept)/\(KeptNode.nameFile)")?.split(separator: "\n").first.map(
+            String.init)
+        guard name == invitation.node, names.contains(KeptNode.rosterFile) || names.contains(KeptNode.invitationFile)
+        else {
+            throw ManagerError(
+                .failed,
+                "this machine is the node “\(name ?? "")” of \(place.network) already: vne-manager leave --network \(place.network) "
+                    + "first, if it is to be “\(invitation.node)”")
+        }
+    }
+
     private func bringUp() async throws(ManagerError) -> KeptNode {
         let place = place
         return try await place.changing { () throws(ManagerError) in
@@ -69,16 +89,17 @@ public struct Joining: Sendable {
         let place = place
         try await place.changing { () throws(ManagerError) in
             // What is kept is of a time before this invitation; a key that was made then may have been revoked.
-            try NodeFiles.remove("\(place.kept)/\(KeptNode.rosterFile)")
+            for file in [KeptNode.rosterFile, KeptNode.authorityFile] { try NodeFiles.remove("\(place.kept)/\(file)") }
             if try !isBegun { try NodeFiles.remove("\(place.kept)/\(KeptNode.nextKeyFile)") }
             try await NodeKey(place, file: KeptNode.nextKeyFile).make()
+            // What says where this comes from is there before the rest.
             let texts = [
-                KeptNode.keysFile: invitation.gateways.map { "\($0.node): \($0.key)\n" }.joined(),
-                KeptNode.nameFile: invitation.node + "\n", KeptNode.privateKeyFile: invitation.secret + "\n",
-                KeptNode.topologyFile: String(decoding: invitation.topology, as: UTF8.self),
-                KeptNode.invitationFile: invitation.signature + "\n",
+                (KeptNode.invitationFile, invitation.signature + "\n"), (KeptNode.nameFile, invitation.node + "\n"),
+                (KeptNode.keysFile, invitation.gateways.map { "\($0.node): \($0.key)\n" }.joined()),
+                (KeptNode.privateKeyFile, invitation.secret + "\n"),
+                (KeptNode.topologyFile, String(decoding: invitation.topology, as: UTF8.self)),
             ]
-            for (file, text) in texts { try NodeFiles.write(text, to: "\(place.kept)/\(file)") }
+            for (file, text) in texts { try NodeFiles.write(text, to: "\(place.kept)/\(file)", isDurable: true) }
             let kept = try KeptNode(place)
             if let isApart { try kept.mark(KeptNode.apartFile, isApart) }
             if kept.node.role == .host, !(isApart ?? kept.isApart) { try await NetworkNode.refuseSecondJoin(place) }
@@ -96,7 +117,7 @@ public struct Joining: Sendable {
         var failure =
             "no manager answers; if somebody used the invitation before you, ask for another one, and have it replace "
             + "that node (vne-manager invite --replace)"
-        let end = ContinuousClock.now + Self.patience
+        let end = ContinuousClock.now + patience
         var attempt = 0
         while ContinuousClock.now < end {
             let isOwn = attempt % 2 == 1

@@ -12,7 +12,10 @@ extension KeptNode {
                 .missing, "the network \(roster.network) has no node \(name.quoted) since its roster \(roster.version)")
         }
         let now = Timestamp.now
-        let members = roster.members.filter { now < $0.expires }
+        // Managers may be asked for a newer roster for as long as somebody knows their keys, and for nothing else.
+        let members = roster.members.filter {
+            now < $0.expires || topology.node(named: $0.node)?.role == .manager
+        }
         self.init(
             place: place, topology: topology, node: node,
             keys: Dictionary(members.map { ($0.node, $0.key) }, uniquingKeysWith: { first, _ in first }),
@@ -62,18 +65,21 @@ extension KeptNode {
         let topology = String(decoding: roster.topology, as: UTF8.self)
         // One that this version cannot read is not taken, and the one before goes on.
         _ = try parse(topology, source: "the topology of the roster \(roster.version)")
-        if let name { try NodeFiles.write(name + "\n", to: "\(place.kept)/\(nameFile)") }
-        try NodeFiles.write(roster.authority.fingerprint + "\n", to: "\(place.kept)/\(authorityFile)")
+        // The topology is for people, and for whoever asks which networks there are.
+        var texts = [(authorityFile, roster.authority.fingerprint + "\n"), (topologyFile, topology)]
+        if let name { texts.append((nameFile, name + "\n")) }
+        for (file, text) in texts where try NodeFiles.text("\(place.kept)/\(file)") != text {
+            try NodeFiles.write(text, to: "\(place.kept)/\(file)", isDurable: true)
+        }
         try NodeFiles.write(roster.text, to: "\(place.kept)/\(rosterFile)", isDurable: true)
-        // For people, and for whoever asks which networks there are.
-        try NodeFiles.write(topology, to: "\(place.kept)/\(topologyFile)")
         return true
     }
 
-    /// Nodes that were invited and did not come yet.
+    /// Nodes that get nothing but the nodes' own talk: those that were invited and did not come yet, and managers whose
+    /// credential ended, as far as this node knows.
     var invited: Set<String> {
         let now = Timestamp.now
-        return Set((roster?.members ?? []).filter { $0.isInvited && now < $0.expires }.map(\.node))
+        return Set((roster?.members ?? []).filter { $0.isInvited || $0.expires <= now }.map(\.node))
     }
 
     /// The tunnels that this node has: those to nodes that take part.
@@ -96,19 +102,17 @@ extension KeptNode {
     /// the roster does not say.
     func settleKey() async throws(ManagerError) {
         guard let roster else { return }
+        let known = roster.members.first { $0.node == node.name }?.key
         let next = NodeKey(place, file: Self.nextKeyFile)
-        if try next.isMade, try await next.publicKey() == keys[node.name] {
+        if try next.isMade, try await next.publicKey() == known {
             try NodeFiles.move("\(place.kept)/\(Self.nextKeyFile)", to: "\(place.kept)/\(Self.privateKeyFile)")
         }
-        guard try await NodeKey(place).publicKey() == keys[node.name] else {
-            let why =
-                roster.members.contains { $0.node == node.name && keys[node.name] != nil }
-                ? "says another key than this node's"
-                : "does not have this node, which was revoked, or whose credential ended"
+        guard try await NodeKey(place).publicKey() == known else {
+            let why = known == nil ? "does not have this node, which was revoked" : "says another key than this node's"
             throw ManagerError(
                 .failed,
-                "the roster \(roster.version) of \(topology.network) \(why): invite \(node.name.quoted) anew (vne-manager invite "
-                    + "--replace)")
+                "the roster \(roster.version) of \(topology.network) \(why): invite \(node.name.quoted) anew (vne-manager invite)"
+            )
         }
     }
 }

@@ -63,10 +63,14 @@ enum NodeFiles {
         }
     }
 
-    /// Which file is at a path: another number once it was replaced; nil if there is none.
-    static func identity(_ path: String) -> UInt64? {
+    /// Which file is at a path; nil if there is none. A file system gives numbers of files again, so that the time of its last
+    /// change is a part of it.
+    static func identity(_ path: String) -> FileIdentity? {
         var found = stat()
-        return unsafe stat(path, &found) == 0 ? UInt64(found.st_ino) : nil
+        guard unsafe stat(path, &found) == 0 else { return nil }
+        return FileIdentity(
+            number: UInt64(found.st_ino), seconds: found.st_ctim.tv_sec, nanoseconds: found.st_ctim.tv_nsec,
+            size: Int(found.st_size))
     }
 
     private static func sync(_ path: String) throws(ManagerError) {
@@ -86,4 +90,12 @@ enum NodeFiles {
             throw ManagerError(.failed, "cannot remove \(path): \(error)")
         }
     }
+}
+
+/// What tells a file from the one that was at its path before.
+struct FileIdentity: Hashable, Sendable {
+    var number: UInt64
+    var seconds: Int
+    var nanoseconds: Int
+    var size: Int
 }

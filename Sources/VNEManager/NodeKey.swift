@@ -18,7 +18,7 @@ public struct NodeKey: Sendable {
     /// Makes the key if there is none.
     public func make() async throws(ManagerError) {
         if try NodeFiles.text(path) == nil {
-            try NodeFiles.write(try await Program(["wg", "genkey"]).run(), to: path)
+            try NodeFiles.write(try await Program(["wg", "genkey"]).run(), to: path, isDurable: true)
         }
     }
 

@@ -14,18 +14,23 @@ actor RosterExchange {
     /// Has the node go over to what it keeps.
     private let look: @Sendable () -> Void
     /// What is kept, as it was read, and the file that it was read from.
-    private var read: (node: KeptNode, file: UInt64)?
+    private var read: (node: KeptNode, file: FileIdentity, time: Duration)?
     /// The file that the node went over to.
-    private var applied: UInt64?
+    private var applied: FileIdentity?
+    /// Until then the answer to who was admitted may be on its way, by a key that this node forgets once it goes over to what is
+    /// kept.
+    private var parting = Duration.zero
     /// How many requests are being answered, by who asks.
     private var visitors: [IPAddress: Int] = [:]
-    /// When a node's key may be another one again.
+    /// When a node may say its key again.
     private var next: [String: Duration] = [:]
     private var failure: String?
     private var turn = 0
 
     /// How often managers ask all other managers, and hosts one of theirs: what was revoked is out everywhere after the sum.
     private static let pauses: [Node.Role: Duration] = [.manager: .seconds(1), .host: .seconds(2)]
+    /// How often it is read again, as credentials end.
+    private static let age = Duration.seconds(60)
     /// How often the issuer looks whose credential ends soon.
     private static let renewal = Duration.seconds(60)
     private static let visitorLimit = 4
@@ -34,9 +39,9 @@ actor RosterExchange {
     /// How long it may take to issue a roster, also behind others that wait for the same.
     private static let issuing = Duration.seconds(30)
     /// How long who asked may take to say that he has the answer, before his old key is forgotten.
-    private static let parting = Duration.seconds(2)
-    /// What changes of a node's key are apart: each is a roster, which every node takes.
-    private static let admission = Duration.seconds(5)
+    private static let patience = Duration.seconds(2)
+    /// What tries of a node to say its key are apart: each opens the keyset.
+    private static let admission = Duration.seconds(2)
 
     init(_ place: NetworkPlace, log: @escaping @Sendable (String) -> Void, look: @escaping @Sendable () -> Void) {
         self.place = place
@@ -69,35 +74,39 @@ actor RosterExchange {
         }
     }
 
-    /// What is kept, read again only if it is another file.
+    /// What is kept, read again only if it is another file, or some time has passed.
     private func kept() throws(ManagerError) -> KeptNode {
-        let file = NodeFiles.identity("\(place.kept)/\(KeptNode.rosterFile)") ?? 0
-        if let read, read.file == file { return read.node }
+        let now = EngineEvents.now
+        guard let file = NodeFiles.identity("\(place.kept)/\(KeptNode.rosterFile)") else { return try KeptNode(place) }
+        if let read, read.file == file, now - read.time < Self.age { return read.node }
         let node = try KeptNode(place)
-        read = (node, file)
+        read = (node, file, now)
         if applied == nil { applied = file }
         return node
     }
 
-    /// Somebody else kept a newer one: a command, or what answers.
+    /// Has the node go over to a newer one, whoever kept it: a command, or what answers.
     private func applyOther() {
-        guard let file = read?.file, applied != file else { return }
+        guard let file = read?.file, applied != file, EngineEvents.now >= parting else { return }
         applied = file
         look()
     }
 
     private func ask(as node: KeptNode) async throws(ManagerError) {
         turn += 1
-        if node.node.role == .manager {
-            for manager in node.topology.managers where manager.name != node.node.name {
-                let ends = node.ends { $0.name == manager.name }
-                guard !ends.isEmpty else { continue }
-                await ask(ends[turn % ends.count], as: node)
-            }
-        } else {
+        guard node.node.role == .manager else {
             // One after the other, so that none is left out because another one answers.
             let ends = node.ends()
             if !ends.isEmpty { await ask(ends[turn % ends.count], as: node) }
+            return
+        }
+        // All at once, so that one that is silent holds up no other one.
+        let others = node.topology.managers.filter { $0.name != node.node.name }.compactMap { manager in
+            let ends = node.ends { $0.name == manager.name }
+            return ends.isEmpty ? nil : ends[turn % ends.count]
+        }
+        await withDiscardingTaskGroup { group in
+            for end in others { group.addTask { await self.ask(end, as: node) } }
         }
     }
 
@@ -111,7 +120,7 @@ actor RosterExchange {
             // One that is not there is no reason to say something: its link says so.
             guard let answer = try? await Self.exchange(request, with: manager, place, Self.answering) else { return }
             if let roster = answer.roster { try await take(roster) }
-            if isManager, let keyset = answer.keyset { try issuer.keep(copy: keyset) }
+            if isManager, let keyset = answer.keyset { try await issuer.keep(copy: keyset) }
         } catch {
             say("\(manager): \(error)")
         }
@@ -195,9 +204,12 @@ actor RosterExchange {
             try await waiting { () throws(HostError) in
                 try socket.write(String(decoding: data, as: UTF8.self), patience: Self.answering)
                 // Whose key is another one from now on has to have the answer by the old one.
-                if request.key != nil { _ = try? socket.readLine(limit: 1, patience: Self.parting) }
+                if answer.roster != nil, request.key != nil {
+                    _ = try? socket.readLine(limit: 1, patience: Self.patience)
+                }
             }
-            if request.key != nil {
+            if answer.roster != nil, request.key != nil {
+                parting = .zero
                 _ = try kept()
                 applyOther()
             }
@@ -214,14 +226,14 @@ actor RosterExchange {
         guard let asker = node.topology.node(atLinkAddress: peer) else {
             throw ManagerError(.invalid, "\(peer) is no node's end of a tunnel")
         }
+        let isMember = roster.member(asker.name, at: .now).map { !$0.isInvited } ?? false
         var answer = RosterAnswer()
         if let key = request.key {
             answer.roster = try await admit(key, of: asker, behalf: request.behalf, at: node)
-        } else if roster.version > request.held {
+        } else if isMember, roster.version > request.held {
             answer.roster = roster.text
         }
         // A keyset is sealed, and managers are who may have to open it.
-        let isMember = roster.member(asker.name, at: .now).map { !$0.isInvited } ?? false
         if asker.role == .manager, isMember, let revision = request.keyset,
             let sealed = try Issuer(place).sealedKeyset(), sealed.revision > revision
         {
@@ -248,18 +260,23 @@ actor RosterExchange {
         if let roster = node.roster, let known = roster.member(name, at: .now), known.key == key, !known.isInvited {
             return roster.text
         }
+        // What is refused anyway costs nothing.
+        guard node.roster?.member(name, at: .now)?.isInvited == true else {
+            throw ManagerError(.failed, "\(name) has no invitation that is valid")
+        }
+        guard EngineEvents.now >= next[name] ?? .zero else {
+            throw ManagerError(.failed, "\(name) asked a moment ago: try again later")
+        }
+        next[name] = EngineEvents.now + Self.admission
         guard let issuer = node.roster?.issuer, issuer == node.node.name else {
             guard behalf == nil else { throw ManagerError(.failed, "another manager issues rosters") }
             return try await pass(key, of: asker, on: node)
-        }
-        guard EngineEvents.now >= next[name] ?? .zero else {
-            throw ManagerError(.failed, "the key of \(name) was changed a moment ago: try again later")
         }
         let (own, admitted) = (Issuer(place), name)
         let issued = try await own.change { change throws(KeysError) -> Bool? in
             try change.keyset.admit(admitted, key, in: change.topology, at: change.now) ? true : nil
         }
-        next[name] = EngineEvents.now + Self.admission
+        parting = EngineEvents.now + Self.patience
         guard let issued else { return node.roster?.text ?? "" }
         log("\(place.label): \(name) takes part: roster \(issued.roster.version)")
         return issued.roster.text
@@ -276,6 +293,7 @@ actor RosterExchange {
                 if let refused = answer.failure { throw ManagerError(.failed, refused) }
                 guard let roster = answer.roster else { continue }
                 try await keep(roster)
+                parting = EngineEvents.now + Self.patience
                 return roster
             } catch {
                 failure = error.description

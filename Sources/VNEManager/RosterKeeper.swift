@@ -8,7 +8,7 @@ internal import VNEHost
     private let exchange: RosterExchange
     private var follower: Task<Void, Never>?
     /// What answers nodes, and the namespace that it is in.
-    private var listener: (socket: LineSocket, namespace: UInt64)?
+    private var listener: (socket: LineSocket, namespace: FileIdentity)?
 
     init(_ place: NetworkPlace, log: @escaping @Sendable (String) -> Void) {
         self.place = place

@@ -129,6 +129,9 @@ struct JoinCommand: AsyncParsableCommand {
         completion: .file(extensions: ["invitation"]))
     var invitation: String?
 
+    @Option(help: "With an invitation, how many seconds managers may take to answer.")
+    var patience = 120
+
     @Argument(help: "The topology file: YAML, as OVERLAY.md describes it.", completion: .file(extensions: ["yaml"]))
     var file: String?
 
@@ -151,6 +154,7 @@ struct JoinCommand: AsyncParsableCommand {
 
     func validate() throws {
         let byHand = [file, keys, node].filter { $0 != nil }.count
+        guard (1...86_400).contains(patience) else { throw ValidationError("Managers may take 1 to 86400 seconds.") }
         guard invitation == nil ? byHand == 3 : byHand == 0 else {
             throw ValidationError("Give an invitation (--invitation), or a topology file, --keys and --node.")
         }
@@ -173,7 +177,8 @@ struct JoinCommand: AsyncParsableCommand {
         let file = path == "-" ? OpenFile(path: "the standard input", descriptor: 0) : try OpenFile(path: path)
         let bytes = try file.read(atMost: SealedFile.maximumBytes + 1)
         let invitation = try Failure.explaining(file.path) { () throws(KeysError) in try Invitation(parsing: bytes) }
-        return try await Joining(invitation, instance: instance.instance).join(isApart: place.map { $0 == .apart })
+        return try await Joining(invitation, instance: instance.instance, patience: .seconds(patience)).join(
+            isApart: place.map { $0 == .apart })
     }
 
     private func join(_ file: String, _ keys: String, as node: String) async throws -> KeptNode {

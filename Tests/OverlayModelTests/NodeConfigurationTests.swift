@@ -47,7 +47,8 @@ import Testing
         // Of what it may claim, only what it has, and whatever the path says that it came by.
         #expect(
             routing.contains(
-                "if net ~ [ 10.10.2.128/25{32,32} ] && roa_check(claims, net, 4200000011) != ROA_VALID then reject;"))
+                "if net ~ [ 10.10.2.128/25{32,32} ] && roa_check(claims, net, 4200000011) != ROA_VALID then {"))
+        #expect(routing.contains("if roa_check(alternates, net, 4200000011) != ROA_VALID then reject;"))
         // The host announces what is ready, and takes no such route from anybody else.
         let web = try #require(topology.node(named: "web"))
         let told = try NodeConfiguration(of: web, in: topology, keys: keys).files
