@@ -209,10 +209,9 @@ public struct Issuer: Sendable {
 
     private func keep(_ passphrase: Passphrase) async throws(ManagerError) {
         try NodeFiles.make(place.kept)
-        let draft = "\(passphraseFile).new"
-        try await Program(["systemd-creds", "encrypt", "--name=\(credential)", "-", draft]).run(
+        let encrypted = try await Program(["systemd-creds", "encrypt", "--name=\(credential)", "-", "-"]).run(
             input: passphrase.exposed)
-        try NodeFiles.move(draft, to: passphraseFile)
+        try NodeFiles.write(encrypted, to: passphraseFile, isDurable: true)
     }
 
     private func passphrase() async throws(ManagerError) -> Passphrase {
