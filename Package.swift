@@ -96,6 +96,8 @@ let package = Package(
             exclude: ["Golden"], swiftSettings: strict),
         .testTarget(name: "VNEHostTests", dependencies: ["VNEHost", "PolicyModel"], swiftSettings: strict),
         .testTarget(name: "VNEAgentTests", dependencies: ["VNEAgent", "PolicyModel"], swiftSettings: strict),
+        .testTarget(
+            name: "VNEManagerTests", dependencies: ["VNEManager", "OverlayModel", "PolicyModel"], swiftSettings: strict),
     ]
 )
 

@@ -5,12 +5,15 @@ every millisecond; its address goes back and forth between the other two. The ou
 the one answered to the first one that the other did, by when they were sent. Beside each stands the longest time in which who asks did
 not get to it, and how long a commit to the store takes that moment: a part of every handover. A try in which this machine
 itself stood still is repeated.
+
+`python3 bench/move.py --cuts 20` moves it as often while managers are cut off, and looks whether it had two owners.
 """
 
 import argparse
 import json
 import os
 import platform
+import random
 import statistics
 import sys
 import time
@@ -19,6 +22,7 @@ from pathlib import Path
 PROJECT = Path(__file__).resolve().parents[1]
 sys.path[:0] = [str(PROJECT / "Tests" / "EndToEnd")]
 
+from cuts import Cuts  # noqa: E402
 from moves import Moves, outage, stall  # noqa: E402
 from world import run, sweep  # noqa: E402
 
@@ -61,11 +65,19 @@ def tried(moves, to):
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--tries", type=int, default=20, help="how many count (default: 20)")
+    parser.add_argument("--cuts", type=int, metavar="TRIES",
+                        help="move it as often while something is cut off, and measure nothing")
+    parser.add_argument("--seed", type=int, default=random.randrange(10_000), help="of what is cut off")
     parser.add_argument("--json", type=Path, help="write the results there")
     options = parser.parse_args()
     sweep()
     commit = run("git", "-C", PROJECT, "describe", "--always", "--dirty", check=False).stdout.strip()
     print(f"Linux {platform.release()}, {os.cpu_count()} CPUs, commit {commit or 'unknown'}")
+    if options.cuts:
+        print(f"seed {options.seed}", flush=True)
+        with Moves() as moves:
+            Cuts(moves, random.Random(options.seed)).run(options.cuts)
+        return
     tries, repeated = [], 0
     with Moves() as moves:
         to, again = "bank", 0

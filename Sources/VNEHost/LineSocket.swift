@@ -33,6 +33,7 @@ public final class LineSocket: Sendable {
         to address: IPAddress, _ port: UInt16, in namespace: String, patience: Duration
     ) throws(HostError) -> LineSocket {
         let socket = LineSocket(try make(in: namespace), name: "\(address), TCP port \(port)")
+        socket.probe()
         // connect(2) takes the time to send for its own.
         socket.wait(at: SO_SNDTIMEO, patience)
         let number = socket.descriptor.number
@@ -146,6 +147,20 @@ public final class LineSocket: Sendable {
             file.number, AF_INET, Int32(SOCK_STREAM.rawValue | SOCK_CLOEXEC.rawValue), Int32(IPPROTO_TCP))
         guard number >= 0 else { throw .system("make a socket in", namespace) }
         return Descriptor.adopting(number)
+    }
+
+    /// Has the connection end soon after the other end is out of reach, also while nothing is said: after as many probes, a second
+    /// each (tcp(7)).
+    private func probe() {
+        for (level, option, value) in [
+            (SOL_SOCKET, SO_KEEPALIVE, 1), (Int32(IPPROTO_TCP), TCP_KEEPIDLE, 1),
+            (Int32(IPPROTO_TCP), TCP_KEEPINTVL, 1),
+            (Int32(IPPROTO_TCP), TCP_KEEPCNT, 3),
+        ] {
+            var value = Int32(value)
+            unsafe _ = setsockopt(
+                descriptor.number, level, option, &value, socklen_t(MemoryLayout<Int32>.size))
+        }
     }
 
     private func wait(at option: Int32, _ time: Duration) {

@@ -11,6 +11,8 @@ actor ClaimDesk {
     private let log: @Sendable (String) -> Void
     /// What the store has, once it was read.
     private var state: StoreState?
+    /// What was committed here while all of it is being read: it may not be in what is read. nil while nothing is read.
+    private var committedMeanwhile: [StoreClient.Change]?
     /// What tunnels and routing were told last.
     private var believed: Claims?
     /// How often something has changed here since: claims, what is believed, or who asked last.
@@ -57,15 +59,14 @@ actor ClaimDesk {
         while !Task.isCancelled {
             do throws(ManagerError) {
                 let client = try Self.client(try KeptNode(place))
-                let read = try await self.read(client)
-                // What was committed here since is heard again.
+                let (read, endpoint) = try await readAnew(client)
                 state = read
                 wake()
                 try await believe(read.claims)
                 if failure != nil { log("\(place.label): the store answers") }
                 failure = nil
                 // Now and then all of it is read, so that a member of the store that is cut off is found out.
-                try await client.watch(after: read.revision, patience: .seconds(10)) { changes in
+                try await client.watch(after: read.revision, at: endpoint, patience: .seconds(10)) { changes in
                     try await self.hear(changes)
                 }
             } catch {
@@ -84,7 +85,16 @@ actor ClaimDesk {
     }
 
     private func take(_ told: [StoreClient.Change]) {
+        committedMeanwhile?.append(contentsOf: told)
         if state?.apply(told) == true { wake() }
+    }
+
+    /// All of the store, and what was committed here while it was read: who offers something is not told that it is not offered.
+    private func readAnew(_ client: StoreClient) async throws(ManagerError) -> (state: StoreState, endpoint: String) {
+        committedMeanwhile = []
+        defer { committedMeanwhile = nil }
+        let (state, endpoint) = try await readAtOne(client)
+        return (state.followed(by: committedMeanwhile ?? []), endpoint)
     }
 
     /// Something has changed: whoever waits for it looks.
@@ -98,8 +108,10 @@ actor ClaimDesk {
 
     /// Reads all of the store. One that is older than what this node knows of it has lost something: what it says is not
     /// believed, so that nobody gets what somebody else has.
-    private func read(_ client: StoreClient) async throws(ManagerError) -> StoreState {
-        let read = try await client.read()
+    private func readAtOne(
+        _ client: StoreClient
+    ) async throws(ManagerError) -> (state: StoreState, endpoint: String) {
+        let (read, endpoint) = try await client.readAtOne()
         let known = try KeptNode(place).claims.holders.values.map(\.epoch).max() ?? 0
         guard read.revision >= known else {
             throw ManagerError(
@@ -107,7 +119,7 @@ actor ClaimDesk {
                 "the store has lost data: it is at revision \(read.revision), and there was a claim at \(known) already; restore "
                     + "it, or remove \(place.kept)/\(KeptNode.claimsFile) at every manager to begin anew")
         }
-        return read
+        return (read, endpoint)
     }
 
     private func believe(_ claims: Claims) async throws(ManagerError) {
@@ -160,7 +172,9 @@ actor ClaimDesk {
             guard !offered.isEmpty, answer.failure == nil, answer.later == nil else { return }
             // What was offered is handed over by the next line, or not at all.
             do throws(ManagerError) {
-                guard let next = try await Self.request(from: socket), next.handovers?.isEmpty == false else {
+                guard let next = try await Self.request(from: socket, patience: Self.preparing),
+                    next.handovers?.isEmpty == false
+                else {
                     return try await withdraw(offered)
                 }
                 try await Self.say(await self.answer(next, from: peer, over: socket, isExpected: true), socket)
@@ -190,7 +204,9 @@ actor ClaimDesk {
     }
 
     /// A whole request; nil if it is none.
-    private nonisolated static func request(from socket: LineSocket) async throws(ManagerError) -> ClaimRequest? {
+    private nonisolated static func request(
+        from socket: LineSocket, patience: Duration = patience
+    ) async throws(ManagerError) -> ClaimRequest? {
         let line = try await waiting { () throws(HostError) in
             try socket.readLine(limit: ClaimRequest.limit, patience: patience)
         }
@@ -239,7 +255,7 @@ actor ClaimDesk {
         while true {
             let seen = changes
             let state: StoreState
-            if let known { state = known } else { state = try await read(client) }
+            if let known { state = known } else { state = try await readAtOne(client).state }
             let last = state.turns[host.name]?.turn ?? 0
             guard request.turn >= last else { return ClaimAnswer(later: last) }
             var change = state.claims.change(of: host, wanting: wanted, in: topology)

@@ -24,13 +24,16 @@ struct StoreClient: Sendable {
     }
 
     /// Reads everything, as most of the managers that keep it agree on it.
-    func read() async throws(ManagerError) -> StoreState {
+    func read() async throws(ManagerError) -> StoreState { try await readAtOne().state }
+
+    /// The same, and who answered: who agrees with the others hears of their changes, too.
+    func readAtOne() async throws(ManagerError) -> (state: StoreState, endpoint: String) {
         // All keys that begin with the root: those before the next text of that length.
         let all = Range(key: Self.encoded(Self.root), range_end: Self.encoded("/vne0"))
-        let answer: Answer = try await ask("/v3/kv/range", all)
+        let (answer, endpoint) = try await ask("/v3/kv/range", all)
         var state = StoreState(revision: try answer.header.number())
         state.apply(try (answer.kvs ?? []).map { entry throws(ManagerError) in try entry.change() })
-        return state
+        return (state, endpoint)
     }
 
     /// Changes keys, all of them or none.
@@ -45,18 +48,18 @@ struct StoreClient: Sendable {
             return entry.value.map { Transaction.Operation(request_put: .init(key: key, value: Self.encoded($0))) }
                 ?? Transaction.Operation(request_delete_range: .init(key: key))
         }
-        let answer: Answer = try await ask("/v3/kv/txn", Transaction(compare: compared, success: changes))
+        let (answer, _) = try await ask("/v3/kv/txn", Transaction(compare: compared, success: changes))
         guard answer.succeeded == true else { return nil }
         let revision = try answer.header.number()
         return values.map { Change(key: $0.key, value: $0.value, revision: revision) }
     }
 
-    /// Says what changes after a revision, each commit at once, for as long as that.
+    /// Says what changes after a revision, as one of the store's managers hears of it, each commit at once, for as long as that.
     func watch(
-        after revision: Int, patience: Duration, _ heard: @Sendable ([Change]) async throws -> Void
+        after revision: Int, at endpoint: String, patience: Duration, _ heard: @Sendable ([Change]) async throws -> Void
     ) async throws(ManagerError) {
         let arguments = ["watch", "--prefix", Self.root, "--rev", "\(revision + 1)", "--write-out", "json"]
-        try await program(arguments).follow(patience: patience) { line in
+        try await program(arguments, at: endpoint).follow(patience: patience) { line in
             let told = try JSONDecoder().decode(Told.self, from: Data(line.utf8))
             guard told.Canceled != true else { return }
             try await heard(try (told.Events ?? []).map { event throws(ManagerError) in try event.change() })
@@ -137,7 +140,9 @@ struct StoreClient: Sendable {
     private static let limit = 1 << 26
 
     /// Asks whoever answers first, in their order.
-    private func ask(_ path: String, _ request: some Encodable) async throws(ManagerError) -> Answer {
+    private func ask(_ path: String, _ request: some Encodable) async throws(ManagerError) -> (
+        answer: Answer, endpoint: String
+    ) {
         guard let data = try? JSONEncoder().encode(request) else {
             throw ManagerError(.failed, "the store cannot be asked: no JSON says it")
         }
@@ -145,7 +150,7 @@ struct StoreClient: Sendable {
         var failures: [String] = []
         for endpoint in endpoints {
             do throws(ManagerError) {
-                return try await ask(endpoint, path, body)
+                return (try await ask(endpoint, path, body), endpoint)
             } catch {
                 failures.append(error.description)
             }
@@ -202,10 +207,10 @@ struct StoreClient: Sendable {
         var Canceled: Bool?
     }
 
-    private func program(_ arguments: [String]) -> Program {
+    private func program(_ arguments: [String], at endpoint: String) -> Program {
         Program(
             [
-                "etcdctl", "--endpoints", endpoints.joined(separator: ","), "--dial-timeout", "1s",
+                "etcdctl", "--endpoints", endpoint, "--dial-timeout", "1s",
                 "--command-timeout", "2s",
             ] + arguments
         ).inside(namespace: place.label).marked(place)

@@ -77,6 +77,14 @@ struct StoreState: Sendable {
         return isOther
     }
 
+    /// The same with changes that may have been committed since it was read.
+    func followed(by changes: [StoreClient.Change]) -> StoreState {
+        var later = self
+        // What is not there any more has no revision that a change would be older than.
+        later.apply(changes.filter { $0.revision > revision })
+        return later
+    }
+
     /// Has a host's claims change as it was found out from this state, and its turn be that of the request; what it has
     /// already has to be so. What it offers, and nothing else, is offered from then on.
     /// - Returns: what has changed; nil if this state was behind.

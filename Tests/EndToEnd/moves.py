@@ -135,6 +135,14 @@ class Moves:
         found = [node for node in OWNERS if TILL in self.claimed(node)]
         return found[0] if len(found) == 1 else None
 
+    def place(self):
+        """Who has the till, and who is the other one."""
+        self.until(self.owner, "nobody has it", 120)
+        owner = self.owner()
+        other = next(node for node in OWNERS if node != owner)
+        self.until(lambda: self.refused(other).get(TILL) == f"{owner} has it", "the other one does not wait", 120)
+        return owner, other
+
     def move(self, to, source=None, **options):
         """Hands the till over, at whoever has it."""
         (source,) = {source or next(node for node in OWNERS if node != to)}
