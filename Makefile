@@ -57,7 +57,7 @@ TEST_PACKAGES  := $(BUILD_PACKAGES) nginx-light redis-server redis-tools curl ne
 	etcd-server etcd-client
 KERNELS_PACKAGES := qemu-system-x86 mmdebstrap cpio kmod e2fsprogs
 DEMO_PACKAGES  := $(BUILD_PACKAGES) nginx-light redis-server redis-tools curl iproute2
-DEMO_OVERLAY_PACKAGES := $(DEMO_PACKAGES) nftables bird2 wireguard-tools wireguard-go procps etcd-server etcd-client
+DEMO_OVERLAY_PACKAGES := $(DEMO_PACKAGES) systemd nftables bird2 wireguard-tools wireguard-go procps etcd-server etcd-client
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:

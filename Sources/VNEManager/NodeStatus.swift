@@ -1,4 +1,5 @@
-internal import OverlayModel
+internal import FoundationEssentials
+public import OverlayModel
 internal import PolicyModel
 
 /// How a node of a network runs, as it is shown.
@@ -59,6 +60,8 @@ public struct NodeStatus: Codable, Hashable, Sendable {
     public var claims: [Claim]
     /// Of a host, what it has applications at and does not get.
     public var refused: [Refusal]
+    /// At a manager, nodes whose keys are used from several places by turns: somebody else may have them.
+    public var usedTwice: [Sightings.Alarm]
 
     /// A claimed address.
     public struct Claim: Codable, Hashable, Sendable {
@@ -101,7 +104,7 @@ extension NetworkNode {
             routingRuns: routing.process != nil, probingRuns: probing.process != nil, tunnels: [], routes: [],
             applications: [],
             storeRuns: topology.store.contains(kept.node.name) ? store.process != nil : nil, claims: try claims(),
-            refused: kept.node.role == .host ? refused : [])
+            refused: kept.node.role == .host ? refused : [], usedTwice: alarms)
         guard status.up else { return status }
         let present = Set(try await tunnels.present())
         if !present.isEmpty { status.tunnelEngine = tunnels.processes.isEmpty ? "kernel" : "wireguard-go" }
@@ -134,6 +137,12 @@ extension NetworkNode {
         let claims = try kept.claims
         let believed = kept.topology.hosts.flatMap { host in claims.addresses(of: host).map { ($0, host.name) } }
         return believed.sorted { $0.0 < $1.0 }.map { NodeStatus.Claim(address: "\($0.0)", host: $0.1) }
+    }
+
+    /// As ``KeyWatch`` said last.
+    private var alarms: [Sightings.Alarm] {
+        let text = (try? NodeFiles.text(place.alarms)) ?? ""
+        return (try? JSONDecoder().decode([Sightings.Alarm].self, from: Data(text.utf8))) ?? []
     }
 
     private struct WireGuardPeer {

@@ -28,7 +28,7 @@ actor RosterExchange {
     private var turn = 0
 
     /// How often managers ask all other managers, and hosts one of theirs: what was revoked is out everywhere after the sum.
-    private static let pauses: [Node.Role: Duration] = [.manager: .seconds(1), .host: .seconds(2)]
+    private static let pauses: [Node.Role: Duration] = [.manager: .milliseconds(500), .host: .seconds(1)]
     /// How often it is read again, as credentials end.
     private static let age = Duration.seconds(60)
     /// How often the issuer looks whose credential ends soon.

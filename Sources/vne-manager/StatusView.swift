@@ -1,3 +1,4 @@
+import OverlayModel
 import VNEManager
 
 extension NodeStatus {
@@ -17,6 +18,11 @@ extension NodeStatus {
         for application in applications { lines.append("application \(application) is here") }
         for claim in claims { lines.append("\(claim.address) is claimed by \(claim.host)") }
         for refusal in refused { lines.append("\(refusal.address) is not this host's: \(refusal.reason)") }
+        for alarm in usedTwice {
+            lines.append(
+                "the key of \(alarm.node) is used from \(alarm.places.joined(separator: " and ")): somebody else may have it "
+                    + "(vne-manager revoke \(alarm.node))")
+        }
         return lines.joined(separator: "\n")
     }
 

@@ -3,6 +3,7 @@
 import base64
 import json
 import re
+import shutil
 import signal
 import subprocess
 import time
@@ -92,7 +93,7 @@ class Rosters(unittest.TestCase):
     def wg(self, node, *command):
         sockets = self.nodes.place(node, "wireguard")
         return run("unshare", "--mount", "sh", "-c", 'mkdir -p /run/wireguard && mount --bind "$1" /run/wireguard && shift && '
-                   'exec "$@"', "sh", sockets, "ip", "netns", "exec", self.nodes.network(node), "wg", *command)
+                   'exec "$@"', "sh", sockets, "ip", "netns", "exec", self.nodes.network(node), "wg", *command, check=False)
 
     def member(self, node, at="london"):
         (member,) = [member for member in self.nodes.roster(at)["nodes"] if member["node"] == node]
@@ -123,8 +124,9 @@ class Rosters(unittest.TestCase):
     # MARK: Who takes part
 
     def test_every_node_knows_who_takes_part_and_has_a_way_to_all(self):
+        self.nodes.wait_until(lambda: len({self.nodes.roster(node)["version"] for node in ENDPOINTS}) == 1, 10 * SLOWNESS,
+                              "nodes know different rosters")
         rosters = [self.nodes.roster(node) for node in ENDPOINTS]
-        self.assertEqual(1, len({roster["version"] for roster in rosters}))
         self.assertEqual({"member"}, {node["state"] for roster in rosters for node in roster["nodes"]})
         for roster in rosters:
             validator("roster").validate(roster)
@@ -179,9 +181,45 @@ class Rosters(unittest.TestCase):
         self.assertNotEqual(key, self.member("bank")["publicKey"])
         self.assertTrue(self.nodes.reaches("shelf", "10.10.255.12"))
 
+    def test_a_stolen_key_that_is_used_beside_its_owner_is_reported_and_revoked(self):
+        """A thief has all that a host keeps, and is beside it on the underlay."""
+        for node in ("london", "paris"):
+            self.assertEqual([], self.nodes.status(node)["usedTwice"])
+        thief = Host("thief", remote=False)
+        with thief:
+            self.plug(thief, "192.0.2.66")
+            stolen = self.kept("bank").with_name(f"{thief.name}@acme")
+            shutil.copytree(self.kept("bank"), stolen)
+            run(MANAGER, "up", "--instance", thief.name, preexec_fn=lambda: self.enter(thief))
+
+            def reaches():
+                return run("ip", "netns", "exec", f"{thief.name}@acme", "ping", "-c", "1", "-W", "1", "10.10.255.1",
+                           check=False).returncode == 0
+            try:
+                self.nodes.wait_until(reaches, 20 * SLOWNESS, "the thief does not get in")
+                seconds = self.nodes.wait_until(lambda: self.nodes.status("london")["usedTwice"], 60 * SLOWNESS, "no report")
+                print(f"a stolen key was reported after {seconds:.1f} s")
+                (alarm,) = self.nodes.status("london")["usedTwice"]
+                self.assertEqual("bank", alarm["node"])
+                self.assertEqual({"192.0.2.12", "192.0.2.66"}, {place.rsplit(":", 1)[0] for place in alarm["places"]})
+                self.assertIn("the key of bank is used from", self.nodes.manager("london", "status").stdout)
+                self.addCleanup(self.whole)
+                self.addCleanup(self.again, "bank")
+                begun = time.monotonic()
+                revoking = self.nodes.spawn("revoke", MANAGER, "revoke", "bank", node="london")
+                key = json.loads(run(MANAGER, "roster", "--instance", thief.name, "--json",
+                                     preexec_fn=lambda: self.enter(thief)).stdout)
+                (key,) = [member["publicKey"] for member in key["nodes"] if member["node"] == "bank"]
+                for node, device in (("london", "hosts-0"), ("paris", "hosts-0"), ("shelf", "node12-0")):
+                    self.nodes.wait_until(lambda: not self.knows(node, device, key), 30 * SLOWNESS, f"{node} knows the key")
+                self.assertLess(time.monotonic() - begun, 5 * SLOWNESS)
+                self.nodes.await_all([revoking])
+                self.assertFalse(reaches())
+            finally:
+                self.forget(thief)
+
     def knows(self, node, device, key):
-        if device not in self.nodes.run(node, "ip", "-br", "link").stdout:
-            return False
+        # A device without peers is gone.
         return key in self.wg(node, "show", device, "peers").stdout
 
     def test_a_manager_that_was_cut_off_forgets_a_revoked_node_when_it_is_back(self):
