@@ -7,7 +7,7 @@ struct MoveCommand: AsyncParsableCommand {
         commandName: "move", abstract: "Hand an application's address over to another host, at the host that has it.",
         discussion: """
             An application with the address is attached at both hosts, and the other one waits for it, as its “vne-manager \
-            status” says. It has the address milliseconds after this one has let go of it; nobody else can have it between. \
+            status” says. It has the address a moment after this one has let go of it; nobody else can have it between. \
             The application here stays attached, is reached no more, and waits for the address from then on. Example:
               vne-manager move 10.10.2.200 bank
             """)
