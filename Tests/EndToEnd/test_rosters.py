@@ -8,6 +8,7 @@ import signal
 import subprocess
 import time
 import unittest
+from pathlib import Path
 
 from demo_overlay import ENDPOINTS as SEVEN_ENDPOINTS
 from demo_overlay import TOPOLOGY as SEVEN
@@ -308,6 +309,7 @@ class Rosters(unittest.TestCase):
 
     def forget(self, host):
         run(MANAGER, "leave", "--instance", host.name, "--network", "acme", preexec_fn=lambda: self.enter(host))
+        Path(f"/run/vne-manager/{host.name}.lock").unlink(missing_ok=True)
 
     def test_a_guest_has_no_way_into_the_network_before_he_takes_part(self):
         """Who has an invitation's key, and does not say which key is his own."""
