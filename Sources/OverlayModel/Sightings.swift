@@ -23,7 +23,7 @@ public struct Sightings: Sendable {
     private var trails: [String: Trail] = [:]
 
     /// A place that was left for longer is another visit.
-    private static let visit = Duration.seconds(60)
+    private static let visit = Duration.seconds(180)
     /// So many returns within that time are two who take turns.
     private static let bound = 3
     /// How long it is told of after the last return.

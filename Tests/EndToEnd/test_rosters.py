@@ -197,8 +197,8 @@ class Rosters(unittest.TestCase):
                 return run("ip", "netns", "exec", f"{thief.name}@acme", "ping", "-c", "1", "-W", "1", "10.10.255.1",
                            check=False).returncode == 0
             try:
-                self.nodes.wait_until(reaches, 20 * SLOWNESS, "the thief does not get in")
-                seconds = self.nodes.wait_until(lambda: self.nodes.status("london")["usedTwice"], 60 * SLOWNESS, "no report")
+                # The two take turns at being answered: that the thief was heard is what the report says.
+                seconds = self.nodes.wait_until(lambda: self.nodes.status("london")["usedTwice"], 180 * SLOWNESS, "no report")
                 print(f"a stolen key was reported after {seconds:.1f} s")
                 (alarm,) = self.nodes.status("london")["usedTwice"]
                 self.assertEqual("bank", alarm["node"])
