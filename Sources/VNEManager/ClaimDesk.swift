@@ -20,15 +20,12 @@ actor ClaimDesk {
     /// Who waits for that.
     private var waiters: [Int: CheckedContinuation<Void, Never>] = [:]
     private var lastWaiter = 0
-    /// How many requests are being answered, by who asks.
-    private var visitors: [IPAddress: Int] = [:]
+    private var visitors = Visitors()
     /// When a host's next request is looked at.
     private var next: [String: Duration] = [:]
     /// A host's last turn that came here: what asked before it has nothing to wait for.
     private var latest: [String: Int] = [:]
 
-    /// Requests of one host at a time: one that waits, and those that came since. No host takes another one's turn.
-    private static let visitorLimit = 4
     /// How long a request may take to arrive, and its answer to leave.
     private static let patience = Duration.seconds(2)
     /// How long a host may take to be ready for something.
@@ -141,29 +138,10 @@ actor ClaimDesk {
 
     // MARK: Requests
 
-    /// Answers whoever connects, until the socket is shut.
-    nonisolated func serve(_ listener: LineSocket) async {
-        await withDiscardingTaskGroup { group in
-            while !Task.isCancelled {
-                do throws(ManagerError) {
-                    guard let (socket, peer) = try await waiting({ () throws(HostError) in try listener.accept() })
-                    else { return }
-                    group.addTask { await self.receive(socket, from: peer) }
-                } catch {
-                    log("\(place.label): \(error)")
-                    try? await Task.sleep(for: .seconds(1))
-                }
-            }
-        }
-    }
-
-    private func receive(_ socket: LineSocket, from peer: IPAddress) async {
-        guard visitors[peer, default: 0] < Self.visitorLimit else { return }
-        visitors[peer, default: 0] += 1
-        defer {
-            let others = visitors[peer, default: 1] - 1
-            visitors[peer] = others > 0 ? others : nil
-        }
+    /// Answers who connected.
+    func receive(_ socket: LineSocket, from peer: IPAddress) async {
+        guard visitors.enter(peer) else { return }
+        defer { visitors.leave(peer) }
         do throws(ManagerError) {
             guard let request = try await Self.request(from: socket) else { return }
             let offered = Set((request.offers ?? [:]).keys.compactMap { IPAddress($0) })

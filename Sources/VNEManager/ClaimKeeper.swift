@@ -7,16 +7,16 @@ internal import VNEHost
     private let place: NetworkPlace
     private let log: @Sendable (String) -> Void
     private let host: HostClaims
-    private let desk: ClaimDesk
+    private let claims: ClaimDesk
+    private let desk: Desk
     private var follower: Task<Void, Never>?
-    /// What answers hosts, and the namespace that it is in.
-    private var listener: (socket: LineSocket, namespace: FileIdentity)?
 
     init(_ place: NetworkPlace, log: @escaping @Sendable (String) -> Void) {
         self.place = place
         self.log = log
         host = HostClaims(place, log: log)
-        desk = ClaimDesk(place, log: log)
+        claims = ClaimDesk(place, log: log)
+        desk = Desk(place, port: ClaimRequest.port, log: log)
     }
 
     /// Has a node that is up do its part. The main thread waits for events, so all of that is done elsewhere.
@@ -26,19 +26,8 @@ internal import VNEHost
             return
         }
         guard !node.kept.topology.store.isEmpty else { return end() }
-        if follower == nil { follower = Task.detached { [desk] in await desk.follow() } }
-        guard let namespace = NodeFiles.identity(place.namespace), listener?.namespace != namespace else { return }
-        listener?.socket.shut()
-        listener = nil
-        let socket: LineSocket
-        do throws(HostError) {
-            socket = try LineSocket.listening(at: ClaimRequest.port, in: place.namespace)
-        } catch {
-            throw ManagerError(.failed, "\(error)")
-        }
-        listener = (socket, namespace)
-        // It ends with its socket.
-        Task.detached { [desk] in await desk.serve(socket) }
+        if follower == nil { follower = Task.detached { [claims] in await claims.follow() } }
+        try desk.open { [claims] in await claims.receive($0, from: $1) }
     }
 
     /// Addresses of a host came or went.
@@ -53,8 +42,7 @@ internal import VNEHost
 
     /// Ends it; what was granted stays.
     func end() {
-        listener?.socket.shut()
-        listener = nil
+        desk.close()
         follower?.cancel()
         follower = nil
     }

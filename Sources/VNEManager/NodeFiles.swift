@@ -75,10 +75,10 @@ enum NodeFiles {
 
     private static func sync(_ path: String) throws(ManagerError) {
         let descriptor = unsafe open(path, O_RDONLY | O_CLOEXEC)
+        defer { if descriptor >= 0 { close(descriptor) } }
         guard descriptor >= 0, fsync(descriptor) == 0 else {
             throw ManagerError(.failed, "cannot write \(path): \(unsafe String(cString: strerror(errno)))")
         }
-        close(descriptor)
     }
 
     /// Removes a file or a directory with all in it; nothing if there is none.

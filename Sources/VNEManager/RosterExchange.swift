@@ -20,8 +20,7 @@ actor RosterExchange {
     /// Until then the answer to who was admitted may be on its way, by a key that this node forgets once it goes over to what is
     /// kept.
     private var parting = Duration.zero
-    /// How many requests are being answered, by who asks.
-    private var visitors: [IPAddress: Int] = [:]
+    private var visitors = Visitors()
     /// When a node may say its key again.
     private var next: [String: Duration] = [:]
     private var failure: String?
@@ -33,7 +32,6 @@ actor RosterExchange {
     private static let age = Duration.seconds(60)
     /// How often the issuer looks whose credential ends soon.
     private static let renewal = Duration.seconds(60)
-    private static let visitorLimit = 4
     private static let connecting = Duration.milliseconds(500)
     private static let answering = Duration.seconds(5)
     /// How long it may take to issue a roster, also behind others that wait for the same.
@@ -127,16 +125,21 @@ actor RosterExchange {
     }
 
     private func take(_ text: String) async throws(ManagerError) {
-        guard let authority = try KeptNode.authority(place) else { return }
-        let roster = try KeptNode.roster(text, of: place, by: authority, source: "the roster of another node")
-        let place = place
-        let isNewer = try await place.changing { () throws(ManagerError) in try KeptNode.keep(roster, at: place) }
-        guard isNewer else { return }
+        guard let version = try await keep(text) else { return }
         failure = nil
-        log("\(place.label): roster \(roster.version)")
+        log("\(place.label): roster \(version)")
         let node = try kept()
         if node.roster?.issuer != node.node.name { try Issuer(place).forgetPassphrase() }
         applyOther()
+    }
+
+    /// Keeps a roster, and does not go over to it yet; returns its version if it is a newer one.
+    private func keep(_ text: String) async throws(ManagerError) -> RosterVersion? {
+        guard let authority = try KeptNode.authority(place) else { return nil }
+        let roster = try KeptNode.roster(text, of: place, by: authority, source: "the roster of another node")
+        let place = place
+        let isNewer = try await place.changing { () throws(ManagerError) in try KeptNode.keep(roster, at: place) }
+        return isNewer ? roster.version : nil
     }
 
     private func say(_ sentence: String) {
@@ -164,29 +167,10 @@ actor RosterExchange {
 
     // MARK: Answering
 
-    /// Answers whoever connects, until the socket is shut.
-    nonisolated func serve(_ listener: LineSocket) async {
-        await withDiscardingTaskGroup { group in
-            while !Task.isCancelled {
-                do throws(ManagerError) {
-                    guard let (socket, peer) = try await waiting({ () throws(HostError) in try listener.accept() })
-                    else { return }
-                    group.addTask { await self.receive(socket, from: peer) }
-                } catch {
-                    log("\(place.label): \(error)")
-                    try? await Task.sleep(for: .seconds(1))
-                }
-            }
-        }
-    }
-
-    private func receive(_ socket: LineSocket, from peer: IPAddress) async {
-        guard visitors[peer, default: 0] < Self.visitorLimit else { return }
-        visitors[peer, default: 0] += 1
-        defer {
-            let others = visitors[peer, default: 1] - 1
-            visitors[peer] = others > 0 ? others : nil
-        }
+    /// Answers who connected.
+    func receive(_ socket: LineSocket, from peer: IPAddress) async {
+        guard visitors.enter(peer) else { return }
+        defer { visitors.leave(peer) }
         do throws(ManagerError) {
             let line = try await waiting { () throws(HostError) in
                 try socket.readLine(limit: RosterRequest.limit, patience: Self.answering)
@@ -292,7 +276,7 @@ actor RosterExchange {
                 let answer = try await Self.exchange(request, with: end, place, Self.issuing)
                 if let refused = answer.failure { throw ManagerError(.failed, refused) }
                 guard let roster = answer.roster else { continue }
-                try await keep(roster)
+                _ = try await keep(roster)
                 parting = EngineEvents.now + Self.patience
                 return roster
             } catch {
@@ -300,14 +284,6 @@ actor RosterExchange {
             }
         }
         throw ManagerError(.failed, failure)
-    }
-
-    /// Keeps a roster, and goes over to it later.
-    private func keep(_ text: String) async throws(ManagerError) {
-        guard let authority = try KeptNode.authority(place) else { return }
-        let roster = try KeptNode.roster(text, of: place, by: authority, source: "the roster of another node")
-        let place = place
-        try await place.changing { () throws(ManagerError) in _ = try KeptNode.keep(roster, at: place) }
     }
 
     // MARK: Renewing

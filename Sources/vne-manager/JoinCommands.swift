@@ -27,7 +27,7 @@ struct InitCommand: AsyncParsableCommand {
     func run() async throws {
         try NetworkOptions.needRoot()
         let network = try topology.topology().network
-        let text = String(decoding: try TopologyArgument.bytes(of: topology.file), as: UTF8.self)
+        let text = try topology.text()
         let place = NetworkPlace(network: network, instance: instance.instance)
         let chosen = try passphrase.source(of: "the keyset of \(network)").chosen()
         let roster = try await Issuer(place).found(text, source: topology.file, as: node, sealing: chosen)
@@ -182,10 +182,7 @@ struct JoinCommand: AsyncParsableCommand {
     }
 
     private func join(_ file: String, _ keys: String, as node: String) async throws -> KeptNode {
-        func text(_ path: String) throws -> String {
-            String(decoding: try TopologyArgument.bytes(of: path), as: UTF8.self)
-        }
-        let (topology, keyTexts) = (try text(file), try text(keys))
+        let (topology, keyTexts) = (try TopologyArgument.text(of: file), try TopologyArgument.text(of: keys))
         let network = try TopologyArgument.topology(of: file).network
         return try await NetworkPlace(network: network, instance: instance.instance).changing {
             () throws(ManagerError) in

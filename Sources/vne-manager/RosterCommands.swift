@@ -98,7 +98,7 @@ struct PublishTopologyCommand: AsyncParsableCommand {
     func run() async throws {
         try NetworkOptions.needRoot()
         let network = try topology.topology().network
-        let text = String(decoding: try TopologyArgument.bytes(of: topology.file), as: UTF8.self)
+        let text = try topology.text()
         let place = NetworkPlace(network: network, instance: instance.instance)
         let roster = try await Issuer(place).publish(text, source: topology.file)
         try await place.bringUp()

@@ -20,6 +20,10 @@ struct TopologyArgument: ParsableArguments {
 
     func topology() throws -> Topology { try Self.topology(of: file) }
 
+    func text() throws -> String { try Self.text(of: file) }
+
+    static func text(of file: String) throws -> String { String(decoding: try bytes(of: file), as: UTF8.self) }
+
     static func topology(of file: String) throws -> Topology {
         do {
             return try TopologyFile.parse(bytes: try bytes(of: file), source: file)
