@@ -227,6 +227,8 @@ actor ClaimDesk {
         if !isExpected { try? await Task.sleep(for: pause(of: host.name)) }
         var known = state
         var failures = 0
+        /// What the host had when the store agreed last.
+        var agreed: Set<IPAddress> = []
         /// What the host had at first, and what it was told to be ready for.
         var had: Set<IPAddress>?
         var told: Set<Int> = []
@@ -240,7 +242,8 @@ actor ClaimDesk {
             try Self.check(offers, handovers, of: host, &change, state)
             // What is known may be behind. Whatever it comes to, the store has to agree, so that nobody is told that he has
             // what he has no more; and it knows of this turn from here on, so that no older one changes anything.
-            if !change.isEmpty || request.turn > last {
+            let isAgreed = change.held.allSatisfy { agreed.contains($0) || state.isCertain($0, of: host.name) }
+            if !change.isEmpty || request.turn > last || !isAgreed {
                 let committed = try await state.commit(
                     change, of: host.name, turn: request.turn, offers: offers, by: client)
                 guard let committed else {
@@ -252,6 +255,7 @@ actor ClaimDesk {
                     continue
                 }
                 take(committed)
+                agreed = Set(change.held + change.made)
                 if !change.isEmpty { log("\(place.label): \(host.name) \(Self.summary(change))") }
             }
             if !offers.isEmpty {

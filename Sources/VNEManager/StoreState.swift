@@ -85,6 +85,14 @@ struct StoreState: Sendable {
         return later
     }
 
+    /// Whether a host has an address for sure, if its last turn is what this state knows of: the claim was made in that turn or
+    /// after it, and only a later turn of the host ends it. An older claim may be gone already, as this state may be behind in
+    /// one and not in the other.
+    func isCertain(_ address: IPAddress, of host: String) -> Bool {
+        guard let claim = claims.holders[address], claim.host == host, let last = turns[host] else { return false }
+        return claim.epoch >= last.revision
+    }
+
     /// Has a host's claims change as it was found out from this state, and its turn be that of the request; what it has
     /// already has to be so. What it offers, and nothing else, is offered from then on.
     /// - Returns: what has changed; nil if this state was behind.

@@ -34,4 +34,15 @@ import Testing
         #expect(same.claims.holders[address]?.host == "web")
         #expect(same.moves.isEmpty)
     }
+
+    @Test func `a claim is certain if nothing that the host asked for since can have ended it`() throws {
+        let address = try #require(IPAddress(till))
+        // Handed over between 5 and 7 for all that is known.
+        #expect(!read().isCertain(address, of: "web"))
+        #expect(read().followed(by: [change("claims/\(till)", "web", 9)]).isCertain(address, of: "web"))
+        let made = [change("claims/\(till)", "web", 8), change("turns/web", "101", 8)]
+        #expect(read().followed(by: made).isCertain(address, of: "web"))
+        #expect(!read().followed(by: made).isCertain(address, of: "bank"))
+        #expect(!read().followed(by: made + [change("turns/web", "102", 10)]).isCertain(address, of: "web"))
+    }
 }
