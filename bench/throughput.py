@@ -37,6 +37,8 @@ hosts:
 # Each path: what makes the network take it, and the nodes between which there are tunnels by hand.
 PATHS = {"by a manager": ("", ("web", "london", "bank")), "direct": (", direct: bank", ("web", "bank"))}
 FRONT, TILL = "10.10.2.1", "10.10.2.17"
+# What the host with the latter announces.
+PREFIX = "10.10.2.16/28"
 BY_HAND = {node: f"10.99.0.{address.rpartition('.')[2]}" for node, address in ENDPOINTS.items()}
 
 # Says how much came before the end.
@@ -146,8 +148,8 @@ def both(name):
         through = "bank" if direct else "london"
 
         def leads():
-            routes = {route["address"]: route["through"] for route in nodes.status("web")["routes"]}
-            return routes.get(TILL) == [through] and nodes.reaches("bank", "10.10.255.11")
+            routes = {route["destination"]: route["through"] for route in nodes.status("web")["routes"]}
+            return routes.get(PREFIX) == [through] and nodes.reaches("bank", "10.10.255.11")
         nodes.wait_until(leads, 60 * SLOWNESS, "the network does not come up")
         ByHand(nodes, path).make()
         senders = {"network": Push(nodes, TILL, "front", "till"), "by hand": Push(nodes, BY_HAND["bank"], None, None)}

@@ -6,6 +6,9 @@ import PolicyModel
 /// A node announces what it owns and nothing else, and whoever hears it takes only that. Managers pass on what they
 /// took; hosts pass on nothing, so that no traffic of others goes through them.
 ///
+/// What is a host's for good is announced as it is in the topology, whichever applications are there: there are as many routes
+/// as hosts, however many applications. What hosts may claim is announced address by address.
+///
 /// What hosts may claim a manager takes from the host that has it, and no other one. Who may be the origin of a route is what
 /// BIRD has tables of route origins for (RFC 6811), and a table that changes is looked at again without a new session.
 extension NodeCompiler {
@@ -20,8 +23,13 @@ extension NodeCompiler {
             "log syslog all;", "router id \(node.address);", "graceful restart wait \(Self.recoveryTime);", "",
             "protocol device {", "}", "",
         ]
-        lines += ["# What is this node's own, whether anything is up or not."]
-        lines += block("protocol static own", ["ipv4;", "route \(node.address)/32 via \"lo\";"])
+        lines += [
+            "# What is this node's own, whether anything is up or not. The kernel knows which applications are there."
+        ]
+        lines += block(
+            "protocol static own",
+            ["ipv4;", "route \(node.address)/32 via \"lo\";"]
+                + node.applications.map { "route \(text($0)) unreachable;" })
         lines += claimed
         lines += block("filter announced", announced)
         lines += block("protocol kernel", kernel)
@@ -47,11 +55,11 @@ extension NodeCompiler {
     private var kernel: [String] {
         let filter = ["if source != RTS_BGP then reject;", "krt_prefsrc = \(node.address);", "accept;"]
         let learnt =
-            node.role == .host && !(node.applications + node.claims).isEmpty
+            node.role == .host && !node.claims.isEmpty
             ? ["import filter {"]
                 + indented([
                     "if krt_source != \(NodeConfiguration.applicationRoutes) then reject;",
-                    "if net !~ [ \(single(node.applications + node.claims)) ] then reject;",
+                    "if net !~ [ \(single(node.claims)) ] then reject;",
                     // One that came from another host is this one's from now on.
                     "preference = 200;", "accept;",
                 ]) + ["};"]
@@ -64,6 +72,16 @@ extension NodeCompiler {
     /// Bytes. The kernel tells BIRD of each route that BIRD gives it, too: with the usual size notices of a host's own
     /// applications were lost among thousands of them, and heard of a minute later (`make bench-growth`).
     private static let noticeBuffer = 64 << 20
+
+    /// Prefixes, and patterns of single addresses inside of others.
+    private func patterns(_ exact: [IPPrefix], _ single: [IPPrefix] = []) -> String {
+        (exact.map(text) + (single.isEmpty ? [] : [self.single(single)])).joined(separator: ", ")
+    }
+
+    /// Patterns of prefixes, and of all that is inside of them.
+    private func within(_ prefixes: [IPPrefix]) -> String {
+        prefixes.map { "\(text($0))+" }.joined(separator: ", ")
+    }
 
     /// Patterns of single addresses inside of prefixes.
     private func single(_ prefixes: [IPPrefix]) -> String {
@@ -109,14 +127,14 @@ extension NodeCompiler {
         var lines: [String] = []
         switch (tunnel.kind, node.role) {
         case (.spoke, .manager):
-            lines.append("if net !~ [ \(single(own(peer) + peer.claims)) ] then reject;")
+            lines.append("if net !~ [ \(patterns(own(peer), peer.claims)) ] then reject;")
             lines += unclaimed(peer.claims, origin: "\(system(of: peer))")
         case (.direct, _):
-            lines.append("if net !~ [ \(single(own(peer))) ] then reject;")
+            lines.append("if net !~ [ \(patterns(own(peer))) ] then reject;")
         default:
-            // Single addresses of the network, and never what is this node's.
-            lines.append("if net ~ [ \(single(own(node))) ] then reject;")
-            lines.append("if net !~ [ \(single(topology.addressSpace)) ] then reject;")
+            // What is of the network, and never what is this node's, or a part of that.
+            lines.append("if net ~ [ \(within(own(node))) ] then reject;")
+            lines.append("if net !~ [ \(within(topology.addressSpace)) ] then reject;")
             if judgesClaims { lines += unclaimed(claimable, origin: "bgp_path.last") }
         }
         lines.append("if \(Self.shutdown) ~ bgp_community then bgp_local_pref = 0;")

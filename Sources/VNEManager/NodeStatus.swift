@@ -49,9 +49,9 @@ public struct NodeStatus: Codable, Hashable, Sendable {
     public var probingRuns: Bool
     /// In the order of the topology.
     public var tunnels: [Tunnel]
-    /// The addresses of the network that there is a way to, in the order of their numbers.
+    /// What of the network there is a way to, in the order of the addresses.
     public var routes: [Route]
-    /// The addresses of this host's applications that others are told of.
+    /// The addresses of applications that the network leads to on this host.
     public var applications: [String]
     /// Whether etcd runs; nil where this node keeps no store.
     public var storeRuns: Bool?
@@ -79,10 +79,10 @@ public struct NodeStatus: Codable, Hashable, Sendable {
         public var reason: String
     }
 
-    /// A way to an address.
+    /// A way to a node, to a host's applications, or to one that it claimed.
     public struct Route: Codable, Hashable, Sendable {
-        /// The address.
-        public var address: String
+        /// An address, or a prefix.
+        public var destination: String
         /// The nodes that it leads through next, by their names.
         public var through: [String]
     }
@@ -181,21 +181,21 @@ extension NetworkNode {
         return states
     }
 
-    /// Single addresses, as the kernel of the namespace has them.
+    /// As the kernel of the namespace has them.
     private func routes() async throws(ManagerError) -> [NodeStatus.Route] {
         let text = try await Program(["ip", "-n", kept.place.label, "-4", "route", "show", "proto", "bird"]).run()
-        var found: [IPAddress: Set<String>] = [:]
-        var address: IPAddress?
+        var found: [IPPrefix: Set<String>] = [:]
+        var destination: IPPrefix?
         for line in text.split(separator: "\n") {
             let words = line.split(separator: " ").map(String.init)
-            if !line.hasPrefix("\t"), let first = words.first { address = IPAddress(first) }
-            guard let address, let index = words.firstIndex(of: "via"), index + 1 < words.count,
+            if !line.hasPrefix("\t"), let first = words.first { destination = IPPrefix(first) }
+            guard let destination, let index = words.firstIndex(of: "via"), index + 1 < words.count,
                 let next = IPAddress(words[index + 1]), let node = kept.topology.node(atLinkAddress: next)
             else { continue }
-            found[address, default: []].insert(node.name)
+            found[destination, default: []].insert(node.name)
         }
         return found.sorted { $0.key < $1.key }.map {
-            NodeStatus.Route(address: "\($0.key)", through: $0.value.sorted())
+            NodeStatus.Route(destination: "\($0.key)", through: $0.value.sorted())
         }
     }
 }

@@ -14,7 +14,9 @@ extension NodeStatus {
             if let roundTrip = tunnel.roundTrip { line += ", \((roundTrip * 10).rounded() / 10) ms" }
             lines.append(line)
         }
-        for route in routes { lines.append("way to \(route.address) through \(route.through.joined(separator: ", "))") }
+        for route in routes {
+            lines.append("way to \(route.destination) through \(route.through.joined(separator: ", "))")
+        }
         for application in applications { lines.append("application \(application) is here") }
         for claim in claims { lines.append("\(claim.address) is claimed by \(claim.host)") }
         for refusal in refused { lines.append("\(refusal.address) is not this host's: \(refusal.reason)") }

@@ -64,7 +64,7 @@ class Demo:
         return self.nodes.hosts[next(row[0] for row in APPLICATIONS if row[1] == application)]
 
     def is_led_to(self, node, address):
-        return f"{address} " in self.nodes.run(node, "ip", "route", "show", f"{address}/32").stdout
+        return self.nodes.leads_to(node, address)
 
     def attach(self, node, name, environment, address):
         self.nodes.hosts[node].attach(name, environment, address)

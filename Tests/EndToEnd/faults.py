@@ -39,6 +39,8 @@ ENDPOINTS = {"london": "192.0.2.1", "paris": "192.0.2.2", "rome": "192.0.2.3",
              "web": "192.0.2.11", "bank": "192.0.2.12"}
 ADDRESSES = {"london": "10.10.255.1", "paris": "10.10.255.2", "rome": "10.10.255.3"}
 FRONT, TILL = "10.10.2.1", "10.10.2.17"
+# What each host has a way to of the other one's applications.
+OTHERS = {"web": "10.10.2.16/28", "bank": "10.10.2.0/28"}
 STRANGERS = {"web": "10.10.3.1", "bank": "10.10.3.17"}
 # Nobody's, of the host's own part of the environment.
 STRAY = "10.10.2.2"
@@ -295,8 +297,8 @@ class Network:
         return time.monotonic() - begun
 
     def have_all_ways(self):
-        return all(self.nodes.run(node, "ip", "route", "show", f"{address}/32").stdout.count("nexthop") == len(MANAGERS)
-                   for node, address in (("web", TILL), ("bank", FRONT)))
+        return all(self.nodes.run(node, "ip", "route", "show", prefix).stdout.count("nexthop") == len(MANAGERS)
+                   for node, prefix in OTHERS.items())
 
     def routes_everywhere(self, node):
         status = self.nodes.status(node)
@@ -305,9 +307,9 @@ class Network:
     def noticed(self, since):
         """Seconds until the second host took other ways to the other one's application; None if not both did."""
         taken = []
-        for node, address in (("web", TILL), ("bank", FRONT)):
+        for node, prefix in OTHERS.items():
             times = [when - since for when, text in self.changes(node)
-                     if when > since and text.removeprefix("Deleted ").startswith(address)]
+                     if when > since and text.removeprefix("Deleted ").startswith(prefix)]
             taken.append(min(times, default=None))
         return None if None in taken else max(taken)
 

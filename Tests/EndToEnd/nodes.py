@@ -15,6 +15,8 @@ from world import AGENT, PREFIX, SLOWNESS, Host, forget_node, kill_cgroup, run, 
 
 MANAGER = AGENT.with_name("vne-manager")
 BRIDGE, SPARE = "underlay", "spare"
+# A host's way into the network.
+CARRIER = "vne-network"
 
 
 class Nodes:
@@ -87,6 +89,17 @@ class Nodes:
     def network(self, node, network="acme"):
         """The name of a network's namespace at a node."""
         return f"{self.hosts[node].name}@{network}"
+
+    def leads_to(self, node, address, network="acme"):
+        """Whether packets from a node get to an application on another host: the one has a way, the other leads on."""
+        way = self.run(node, "ip", "route", "get", address, network=network, check=False).stdout
+        return bool(way) and CARRIER not in way and any(
+            self.has_ready(other, address, network) for other in self.hosts if other != node)
+
+    def has_ready(self, node, address, network="acme"):
+        """Whether the network leads to an application on that host."""
+        shown = self.run(node, "ip", "route", "show", f"{address}/32", "proto", "188", network=network, check=False).stdout
+        return bool(shown) and not shown.startswith("blackhole")
 
     def add(self, node, network, *options, **more):
         """Has a node join another network."""

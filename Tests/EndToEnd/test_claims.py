@@ -52,7 +52,7 @@ class Claims(unittest.TestCase):
     @classmethod
     def is_led_to(cls, node, address):
         """Whether a node has a way to an address at another node."""
-        return bool(cls.nodes.run(node, "ip", "route", "show", f"{address}/32", "proto", "bird").stdout)
+        return cls.nodes.leads_to(node, address)
 
     def tearDown(self):
         self.nodes.hush()
@@ -68,7 +68,7 @@ class Claims(unittest.TestCase):
         found = {}
         for manager in MANAGERS:
             for route in self.nodes.status(manager)["routes"]:
-                if route["address"] == address:
+                if route["destination"] == address:
                     found[manager] = set(route["through"])
         return found
 

@@ -99,11 +99,11 @@ class Applications(unittest.TestCase):
     def ways(self, node):
         """Through whom a node has ways to the other host."""
         other = {"web": "10.10.255.12", "bank": "10.10.255.11"}[node]
-        routes = {route["address"]: route["through"] for route in self.nodes.status(node)["routes"]}
+        routes = {route["destination"]: route["through"] for route in self.nodes.status(node)["routes"]}
         return routes.get(other, [])
 
     def is_led_to(self, node, address):
-        return f"{address} " in self.nodes.run(node, "ip", "route", "show", f"{address}/32").stdout
+        return self.nodes.leads_to(node, address)
 
     def attach(self, host, name, environment, address, by=None):
         """An application, and the other host (or another node) that has to hear of it."""
@@ -314,7 +314,7 @@ class TwoNetworks(unittest.TestCase):
         self.nodes.isolate(*((node, network, host) for node in HOSTS for network, host in self.hosts[node].items()))
 
     def is_led_to(self, network, node, address):
-        return f"{address} " in self.nodes.run(node, "ip", "route", "show", f"{address}/32", network=network).stdout
+        return self.nodes.leads_to(node, address, network)
 
     def test_the_same_address_on_the_same_hosts_is_somebody_else_in_each(self):
         for network in ("acme", "beta"):

@@ -22,8 +22,8 @@ managers:
   london: {address: 10.10.255.1, endpoints: {internet: 192.0.2.1}}
   paris: {address: 10.10.255.2, endpoints: {internet: 192.0.2.2}}
 hosts:
-  web: {address: 10.10.255.11}
-  bank: {address: 10.10.255.12}
+  web: {address: 10.10.255.11, applications: 10.10.2.32/28}
+  bank: {address: 10.10.255.12, applications: 10.10.2.48/28}
 # No link is given up because this machine is busy.
 failureDetection: {interval: 200ms}
 """
@@ -86,7 +86,7 @@ class Network(unittest.TestCase):
 
     def ways(self, node, other):
         """Through whom a node has ways to another one."""
-        routes = {route["address"]: route["through"] for route in self.nodes.status(node)["routes"]}
+        routes = {route["destination"]: route["through"] for route in self.nodes.status(node)["routes"]}
         return routes.get(ADDRESSES[other], [])
 
     def have_ways(self, *through):
@@ -175,8 +175,9 @@ class Network(unittest.TestCase):
     def test_a_newer_topology_changes_what_is_new_and_nothing_else(self):
         self.nodes.wait_until(lambda: self.have_ways("london", "paris"), 30 * SLOWNESS, "there are no two ways")
         before = {node: self.engines(node) for node in ADDRESSES}
-        direct = TOPOLOGY.replace("bank: {address: 10.10.255.12}",
-                                  "bank: {address: 10.10.255.12, endpoints: {internet: 192.0.2.12}, direct: web}")
+        direct = TOPOLOGY.replace("bank: {address: 10.10.255.12, applications: 10.10.2.48/28}",
+                                  "bank: {address: 10.10.255.12, applications: 10.10.2.48/28, endpoints: {internet: 192.0.2.12}, "
+                                  "direct: web}")
         for topology, through in ((direct, ["bank"]), (TOPOLOGY, ["london", "paris"])):
             self.nodes.write(topology)
             for node in ADDRESSES:
@@ -251,12 +252,12 @@ class Network(unittest.TestCase):
 
     def test_a_host_that_announces_what_is_not_its_own_is_not_believed(self):
         own = f"route {ADDRESSES['web']}/32 via \"lo\";"
-        lies = [f"{ADDRESSES['bank']}/32", "10.10.2.5/32", "10.10.255.0/24", "10.10.0.0/16", "0.0.0.0/0",
-                "10.10.255.128/25"]
+        lies = [f"{ADDRESSES['bank']}/32", "10.10.2.48/28", "10.10.2.49/32", "10.10.2.32/29", "10.10.2.33/32", "10.10.2.5/32",
+                "10.10.255.0/24", "10.10.0.0/16", "0.0.0.0/0", "10.10.255.128/25"]
         # One that the managers are made to take, so that it shows when the others have arrived, too.
         taken = "10.10.2.6/32"
         for manager in ("london", "paris"):
-            filter = f"if net !~ [ {ADDRESSES['web']}/32{{32,32}} ] then reject;"
+            filter = f"if net !~ [ {ADDRESSES['web']}/32, 10.10.2.32/28 ] then reject;"
             self.nodes.reconfigure(manager, (filter, filter.replace(" ]", f", {taken} ]")))
         self.nodes.reconfigure("web", (own, own + "".join(f' route {lie} via "lo";' for lie in [*lies, taken])))
         for manager in ("london", "paris"):
@@ -265,7 +266,8 @@ class Network(unittest.TestCase):
             routes = self.nodes.bird(manager, "show", "route", "protocol", "hosts_0_11")
             for lie in lies:
                 self.assertNotIn(lie, routes)
-            self.assertIn(ADDRESSES["web"], routes)
+            for own in (ADDRESSES["web"], "10.10.2.32/28"):
+                self.assertIn(own, routes)
             self.assertNotIn("169.254.0.11", self.nodes.run(manager, "ip", "route", "show", ADDRESSES["bank"]).stdout)
 
     def test_a_way_that_leads_to_somebody_else_is_not_believed(self):

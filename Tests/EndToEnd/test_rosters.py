@@ -34,6 +34,9 @@ hosts:
 """
 ENDPOINTS = {"london": "192.0.2.1", "paris": "192.0.2.2", "rome": "192.0.2.3", "web": "192.0.2.11",
              "bank": "192.0.2.12", "shelf": "192.0.2.13"}
+# What others have ways to, by the node.
+DESTINATIONS = {"london": ["10.10.255.1"], "paris": ["10.10.255.2"], "rome": ["10.10.255.3"],
+                "web": ["10.10.255.11", "10.10.2.0/28"], "bank": ["10.10.255.12", "10.10.2.16/28"], "shelf": ["10.10.255.13"]}
 # What one question to a manager gets as an answer.
 ASK_ROSTER = """
 import json, socket, sys
@@ -133,7 +136,8 @@ class Rosters(unittest.TestCase):
         for roster in rosters:
             validator("roster").validate(roster)
         for node in ENDPOINTS:
-            self.assertEqual(len(ENDPOINTS) - 1, len(self.nodes.status(node)["routes"]), node)
+            routes = {route["destination"] for route in self.nodes.status(node)["routes"]}
+            self.assertEqual({wanted for other, own in DESTINATIONS.items() if other != node for wanted in own}, routes, node)
 
     def test_a_newer_topology_is_everybody_s_within_seconds_and_a_stream_does_not_notice(self):
         ping = self.nodes.spawn("ping", "ip", "netns", "exec", self.nodes.network("web"), "ping", "-i", "0.02", "-D",

@@ -78,10 +78,10 @@ class SmallUnderlay(unittest.TestCase):
         self.nodes.isolate(("web", "acme", self.web), ("bank", "acme", self.bank))
         self.web.attach("front", "shop", FRONT)
         self.bank.attach("till", "shop", TILL)
-        for node, address in (("web", TILL), ("bank", FRONT)):
+        for node, prefix in (("web", "10.10.2.16/28"), ("bank", "10.10.2.0/28")):
             # Two managers, over two underlays each.
             self.nodes.wait_until(
-                lambda: self.nodes.run(node, "ip", "route", "show", f"{address}/32").stdout.count("nexthop") == 4,
+                lambda: self.nodes.run(node, "ip", "route", "show", prefix).stdout.count("nexthop") == 4,
                 30 * SLOWNESS, "the network does not come up")
 
     def carried(self, device):
