@@ -54,10 +54,10 @@ BUILD_PACKAGES := libbpf-dev libelf-dev zlib1g-dev libyaml-dev linux-libc-dev bp
 TEST_PACKAGES  := $(BUILD_PACKAGES) nginx-light redis-server redis-tools curl netcat-openbsd strace iproute2 clang-format-14 \
 	libpython3.11-testsuite bind9-dnsutils dnsmasq-base iputils-ping openssh-server openssh-client caddy nftables \
 	systemd python3-jsonschema lintian man-db mandoc zsh fish bird2 wireguard-tools wireguard-go tcpdump openssl \
-	etcd-server etcd-client
+	ethtool etcd-server etcd-client
 KERNELS_PACKAGES := qemu-system-x86 mmdebstrap cpio kmod e2fsprogs
 DEMO_PACKAGES  := $(BUILD_PACKAGES) nginx-light redis-server redis-tools curl iproute2
-DEMO_OVERLAY_PACKAGES := $(DEMO_PACKAGES) systemd nftables bird2 wireguard-tools wireguard-go procps etcd-server etcd-client
+DEMO_OVERLAY_PACKAGES := $(DEMO_PACKAGES) systemd nftables bird2 wireguard-tools wireguard-go ethtool procps etcd-server etcd-client
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:

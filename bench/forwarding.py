@@ -9,12 +9,12 @@ import os
 import socket
 import struct
 
-from world import run, setns
+from world import setns
 
 ROUTE_REQUEST, ROUTE, ERROR, DONE = 26, 24, 2, 3
 REQUEST_DUMP = 0x301
 SOL_NETLINK, STRICT_CHECKS = 270, 12
-MAIN, BIRD = 254, 12
+MAIN, BIRD, APPLICATION = 254, 12, 188
 DESTINATION, DEVICE, MULTIPATH = 1, 4, 9
 HEADER, MESSAGE = struct.Struct("=IHHII"), struct.Struct("=8BI")
 ATTRIBUTE = struct.Struct("=HH")
@@ -30,33 +30,40 @@ def attributes(data, begin, end):
 
 
 class Table:
-    """The routes that BIRD gave the kernel in a namespace."""
+    """The routes of a namespace: those that BIRD gave the kernel, if no other protocol is named."""
 
     def __init__(self, namespace):
         self.namespace = namespace
-        self.numbers = {}
-
-    def device(self, name):
-        """The number of a device, which stays as long as the device does."""
-        if name not in self.numbers:
-            shown = run("ip", "-n", self.namespace, "-o", "link", "show", name).stdout
-            self.numbers[name] = int(shown.partition(":")[0])
-        return self.numbers[name]
 
     @contextlib.contextmanager
-    def asked(self, device):
-        """A socket that the kernel is answering on. What is not read of it is not asked any more."""
+    def inside(self):
         with open("/proc/self/ns/net") as own:
             setns(f"/run/netns/{self.namespace}")
             try:
-                asking = socket.socket(socket.AF_NETLINK, socket.SOCK_RAW, socket.NETLINK_ROUTE)
+                yield
             finally:
                 setns(f"/proc/self/fd/{own.fileno()}")
+
+    def device(self, name):
+        """The number of a device; nobody's if there is none this moment: its process may have begun again, and then it is
+        another one."""
+        with self.inside():
+            try:
+                return socket.if_nametoindex(name)
+            except OSError:
+                return (1 << 31) - 1
+
+    @contextlib.contextmanager
+    def asked(self, device, protocol=BIRD):
+        """A socket that the kernel is answering on. What is not read of it is not asked any more."""
+        number = device and self.device(device)
+        with self.inside():
+            asking = socket.socket(socket.AF_NETLINK, socket.SOCK_RAW, socket.NETLINK_ROUTE)
         with asking:
             asking.setsockopt(SOL_NETLINK, STRICT_CHECKS, 1)
-            message = MESSAGE.pack(socket.AF_INET, 0, 0, 0, MAIN, BIRD, 0, 0, 0)
+            message = MESSAGE.pack(socket.AF_INET, 0, 0, 0, MAIN, protocol, 0, 0, 0)
             if device:
-                message += ATTRIBUTE.pack(8, DEVICE) + struct.pack("=I", self.device(device))
+                message += ATTRIBUTE.pack(8, DEVICE) + struct.pack("=I", number)
             asking.send(HEADER.pack(HEADER.size + len(message), ROUTE_REQUEST, REQUEST_DUMP, 1, 0) + message)
             yield asking
 
@@ -80,19 +87,20 @@ class Table:
         with self.asked(device) as asking:
             return next(self.messages(asking), None) is not None
 
-    def count(self, device=None):
+    def count(self, device=None, protocol=BIRD):
         """How many routes there are, or lead through a device among others."""
-        with self.asked(device) as asking:
+        with self.asked(device, protocol) as asking:
             return sum(1 for _ in self.messages(asking))
 
     def routes(self):
-        """The numbers of the devices that a packet to an address may leave by, by the address."""
+        """The numbers of the devices that a packet may leave by, by the prefix of where it goes to."""
         with self.asked(None) as asking:
             return dict(self.route(*message) for message in self.messages(asking))
 
     @staticmethod
     def route(data, begin, end):
-        address, devices = None, []
+        # Its second byte is the prefix's length.
+        address, length, devices = None, data[begin + 1], []
         for kind, start, stop in attributes(data, begin + MESSAGE.size, end):
             if kind == DESTINATION:
                 address = socket.inet_ntoa(data[start:stop])
@@ -100,7 +108,7 @@ class Table:
                 devices.append(struct.unpack_from("=i", data, start)[0])
             elif kind == MULTIPATH:
                 while start < stop:
-                    length, _, _, number = NEXT_HOP.unpack_from(data, start)
+                    size, _, _, number = NEXT_HOP.unpack_from(data, start)
                     devices.append(number)
-                    start += (length + 3) & ~3
-        return address, devices
+                    start += (size + 3) & ~3
+        return f"{address}/{length}", devices

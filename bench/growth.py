@@ -1,14 +1,13 @@
 """How a network grows: 10,000 applications, and how soon all of them are reached again after a manager's death.
 
-`make bench-growth` runs one network with three managers that keep a store and twelve hosts, all of them real, and two
-speakers: nodes that joined as hosts do, with tunnels, BIRD and a prober, and whose BIRD is told of thousands of
-applications that nobody runs. At each size it counts how long all real nodes take to know all applications, and what
-that takes of memory and processors. Then it kills every process of a manager at once, one manager after the other.
+`make bench-growth` runs one network with three managers that keep a store and twelve hosts, all of them real. At each size it
+counts how long every host takes to lead to all applications that came, and what that takes of memory and processors. Then it
+kills every process of a manager at once, one manager after the other, looks at the tables of all nodes that are left, and asks
+every application.
 """
 
 import argparse
 import contextlib
-import itertools
 import json
 import os
 import platform
@@ -21,36 +20,36 @@ from pathlib import Path
 PROJECT = Path(__file__).resolve().parents[1]
 sys.path[:0] = [str(PROJECT / "Tests" / "EndToEnd"), str(PROJECT / "bench")]
 
-from forwarding import Table  # noqa: E402
+from forwarding import APPLICATION, Table  # noqa: E402
 from nodes import Nodes  # noqa: E402
 from throughput import versions  # noqa: E402
 from world import PYTHON, PYTHON_PRELUDE, SLOWNESS, run, sweep  # noqa: E402
 
 # Seconds from a manager's death until every node that is left forwards to every application by others only.
 GOAL = 2.0
-SIZES = (100, 1000, 3000, 10_000)
+SIZES = (120, 1200, 10_000)
 MANAGERS = {"london": 1, "paris": 2, "rome": 3}
 HOSTS = {f"host{number}": 10 + number for number in range(1, 13)}
-SPEAKERS = {f"speaker{number}": 30 + number for number in range(1, 3)}
-NODES = MANAGERS | HOSTS | SPEAKERS
-REAL = (*MANAGERS, *HOSTS)
+NODES = MANAGERS | HOSTS
 ENDPOINTS = {node: f"192.0.2.{number}" for node, number in NODES.items()}
-# Of a hundred applications each host has one, and each speaker 44.
-HUNDREDTHS = dict.fromkeys(HOSTS, 1) | dict.fromkeys(SPEAKERS, 44)
 # Milliseconds between probes of a link, and how many are missed before it is left. All nodes have the same few
 # processors here, which the default of 50 and 3 keeps busy with probes alone.
 PROBED, MISSED = 300, 2
 # How long nothing is done while processor time is counted.
 REST = 10
-# How many applications of hosts, and as many of speakers, are asked all the time, and how often each: what asks takes
-# processor time, which the nodes need as well.
-ASKED, PAUSE = 12, 0.1
+# What hosts claim addresses of, where none is a host's for good.
+CLAIMED = "10.10.0.0/17"
+# How many applications are asked all the time, and how often each: what asks takes processor time, which the nodes need as
+# well.
+ASKED, PAUSE = 22, 0.1
+# How many are asked a second when all are.
+RATE = 5000
 # What runs at a node, by the words of its command.
 KINDS = {"bird": "bird", "vne-manager run": "run", "vne-manager probe": "prober", "etcd": "etcd",
          "wireguard-go": "wireguard-go"}
 
 
-def topology():
+def topology(claimed):
     lines = ["network: acme", "addressSpace: 10.10.0.0/16", "subnets: {nodes: 10.10.255.0/24}",
              "underlays: {internet: {mtu: 1400}}", "environments: {shop: 10.10.0.0/17}",
              f"store: [{', '.join(MANAGERS)}]",
@@ -58,27 +57,21 @@ def topology():
     lines += [f"  {node}: {{address: 10.10.255.{number}, endpoints: {{internet: {ENDPOINTS[node]}}}}}"
               for node, number in MANAGERS.items()]
     lines += ["hosts:"]
-    lines += [f"  {node}: {{address: 10.10.255.{NODES[node]}, applications: {part(node)}}}" for node in HUNDREDTHS]
+    lines += [f"  {node}: {{address: 10.10.255.{number}, {own}}}" for node, number in HOSTS.items()
+              for own in [f"claims: {CLAIMED}" if claimed else f"applications: {part(node)}"]]
     return "\n".join(lines) + "\n"
 
 
 def part(node):
     """The addresses that a host's applications may have."""
-    if node in HOSTS:
-        return f"10.10.{HOSTS[node] - 10}.0/24"
-    return f"10.10.{32 * (SPEAKERS[node] - 30)}.0/19"
+    return f"10.10.{4 * (HOSTS[node] - 10)}.0/22"
 
 
 def applications(node, count):
     """The addresses of a host's applications where the network has so many."""
-    first = int(part(node).split(".")[2])
-    return [f"10.10.{first + number // 250}.{1 + number % 250}" for number in range(HUNDREDTHS[node] * count // 100)]
-
-
-def everything(count):
-    """Every address that some node of a network of so many applications has, and which one."""
-    own = {f"10.10.255.{number}": node for node, number in NODES.items()}
-    return own | {address: node for node in HUNDREDTHS for address in applications(node, count)}
+    place, first = HOSTS[node] - 11, 4 * (HOSTS[node] - 10)
+    own = count * (place + 1) // len(HOSTS) - count * place // len(HOSTS)
+    return [f"10.10.{first + number // 250}.{1 + number % 250}" for number in range(own)]
 
 
 # Asks addresses by echo requests, each so often, and says the longest time without an answer of each whenever it is
@@ -120,21 +113,44 @@ while True:
 """
 
 
+# Asks every address of a file until it has answered, so many a second; says which did not.
+ASK_ALL = """
+import select
+source, path, rate = sys.argv[1], sys.argv[2], float(sys.argv[3])
+left = set(open(path).read().split())
+echo = b"\\x08\\x00\\xf7\\xff" + bytes(4)
+client = socket.socket(socket.AF_INET, socket.SOCK_RAW, socket.IPPROTO_ICMP)
+client.bind((source, 0))
+client.setblocking(False)
+def hear(seconds):
+    end = time.monotonic() + seconds
+    while select.select([client], [], [], max(0, end - time.monotonic()))[0]:
+        data, (sender, _) = client.recvfrom(2048)
+        if data[20] == 0:
+            left.discard(sender)
+for _ in range(5):
+    for address in sorted(left):
+        attempt(lambda: client.sendto(echo, (address, 0)))
+        hear(1 / rate)
+    hear(1)
+answer(sorted(left))
+"""
+
+
 class Network:
     """The network, without an application. Use as a context manager."""
 
-    def __init__(self):
-        self.nodes = Nodes(topology(), ENDPOINTS)
+    def __init__(self, claimed=False):
+        self.nodes = Nodes(topology(claimed), ENDPOINTS)
+        self.claimed = claimed
         self.count = 0
 
     def __enter__(self):
         with contextlib.ExitStack() as stack:
             stack.enter_context(self.nodes)
             self.tables = {node: Table(self.nodes.network(node)) for node in NODES}
-            for node in REAL:
+            for node in NODES:
                 self.nodes.keep(node)
-            for node in SPEAKERS:
-                self.make_speaker(node)
             self.wait_until_whole(60 * SLOWNESS)
             self.stack = stack.pop_all()
         return self
@@ -142,39 +158,37 @@ class Network:
     def __exit__(self, *_):
         self.stack.close()
 
-    def make_speaker(self, node):
-        """Whoever asks one of its applications is answered. Its own kernel leads to hosts and managers only, so that it
-        takes no processor time from them when ways change."""
-        self.nodes.run(node, "ip", "route", "add", "local", part(node), "dev", "lo")
-        kernel = "if source != RTS_BGP then reject;"
-        others = ", ".join(f"{part(speaker)}{{32,32}}" for speaker in SPEAKERS)
-        self.nodes.reconfigure(node, (kernel, f"{kernel} if net ~ [ {others} ] then reject;"))
-
     # ------------------------------------------------------------------ growing
 
     def grow(self, count):
-        """Adds applications until there are so many; how long it took, and what each node took from then on."""
+        """Adds applications until there are so many; how long that took, and what each host took to lead to its own from then
+        on."""
         before, self.count = self.count, count
         begun = time.monotonic()
-        for node in HUNDREDTHS:
-            self.announce(node, applications(node, count)[len(applications(node, before)):])
-        announced = time.monotonic()
-        expected = {node: self.expected(node) for node in REAL}
-        known = self.watch(expected, lambda node: self.tables[node].count() == len(expected[node]), 120 * SLOWNESS)
-        self.prove(REAL)
-        return announced - begun, known
-
-    def announce(self, node, addresses):
-        if node in SPEAKERS:
-            own = f'    route 10.10.255.{NODES[node]}/32 via "lo";\n'
-            return self.nodes.reconfigure(node, (own, own + "".join(f'    route {address}/32 via "lo";\n'
-                                                                    for address in addresses)))
-        run("ip", "-n", self.nodes.hosts[node].name, "-batch", "-",
-            input="".join(f"address add {address}/32 dev lo\n" for address in addresses))
+        for node in HOSTS:
+            run("ip", "-n", self.nodes.hosts[node].name, "-batch", "-", input="".join(
+                f"address add {address}/32 dev lo\n"
+                for address in applications(node, count)[len(applications(node, before)):]))
+        added = time.monotonic()
+        known = self.watch(HOSTS, lambda node: self.tables[node].count(protocol=APPLICATION) == len(applications(node, count)),
+                           120 * SLOWNESS)
+        whole = self.wait_until_whole(300 * SLOWNESS)
+        self.prove(NODES)
+        return added - begun, known, whole
 
     def expected(self, *nodes):
-        """The addresses that a node is to forward to: the first of these. The others are dead."""
-        return {address for address, owner in everything(self.count).items() if owner not in nodes}
+        """What a node is to have a way to: the first of these. The others are dead."""
+        return set().union(*(self.destinations(node) for node in NODES if node not in nodes))
+
+    def destinations(self, node):
+        """What others have a way to of a node."""
+        own = {f"10.10.255.{NODES[node]}/32"}
+        if node not in HOSTS:
+            return own
+        return own | ({f"{address}/32" for address in applications(node, self.count)} if self.claimed else {part(node)})
+
+    def all_applications(self):
+        return [address for node in HOSTS for address in applications(node, self.count)]
 
     def watch(self, nodes, is_there, seconds):
         """How long each node took until something is so, from now on."""
@@ -193,15 +207,21 @@ class Network:
         return when
 
     def prove(self, nodes, without=None):
-        """Reads whole tables: every address is there, and none leads through a node that is dead."""
+        """Reads whole tables: there is a way to every application, and none leads through a node that is dead."""
         for node in nodes:
             routes = self.tables[node].routes()
             missing = self.expected(node, without) - set(routes)
-            assert not missing, f"{node} has no way to {len(missing)} addresses, {min(missing)} among them"
+            assert not missing, f"{node} has no way to {len(missing)}, {min(missing)} among them"
             assert all(routes.values()), f"{node} has a route without a device"
             if without:
                 dead = self.tables[node].device(self.device(without))
                 assert not any(dead in devices for devices in routes.values()), f"{node} leads through {without}"
+        listed = self.nodes.directory / "applications.txt"
+        listed.write_text("\n".join(address for address in self.all_applications()
+                                    if address not in applications("host1", self.count)))
+        silent = json.loads(self.nodes.hosts["host1"].run(
+            None, *PYTHON, "-c", PYTHON_PRELUDE + ASK_ALL, applications("host1", self.count)[0], listed, RATE).stdout)
+        assert not silent, f"{len(silent)} applications do not answer, {silent[0]} among them"
 
     @staticmethod
     def device(manager):
@@ -213,8 +233,6 @@ class Network:
     def is_whole(self, node):
         """Whether a node has all ways to all addresses: a host by each manager, a manager by each host."""
         table, expected = self.tables[node], len(self.expected(node))
-        if node in SPEAKERS:
-            expected -= sum(len(applications(other, self.count)) for other in SPEAKERS if other != node)
         if table.count() != expected:
             return False
         if node in MANAGERS:
@@ -273,11 +291,8 @@ class Network:
 
     @contextlib.contextmanager
     def asking(self):
-        """Something on a host asks applications all the time: on other hosts, and of speakers."""
-        others = [applications(node, self.count)[0] for node in HOSTS if node != "host1"]
-        others += [applications(node, self.count)[-1] for node in HOSTS if node != "host1"]
-        spoken = itertools.chain.from_iterable(zip(*(applications(node, self.count) for node in SPEAKERS)))
-        targets = list(dict.fromkeys(others))[:ASKED] + list(spoken)[-ASKED:]
+        """Something on a host asks applications on other hosts all the time."""
+        targets = [applications(node, self.count)[place] for place in (0, -1) for node in HOSTS if node != "host1"][:ASKED]
         child = self.nodes.hosts["host1"].start(
             None, *PYTHON, "-u", "-c", PYTHON_PRELUDE + ASK, applications("host1", self.count)[0], PAUSE,
             ",".join(targets), stdin=subprocess.PIPE, bufsize=1)
@@ -305,10 +320,8 @@ class Network:
 
     def death(self, manager):
         """Kills all of a manager at once, and brings it back; what came of it."""
-        left = [node for node in REAL if node != manager]
+        left = [node for node in NODES if node != manager]
         device = self.device(manager)
-        for node in left:
-            self.tables[node].device(device)
         expected = {node: len(self.expected(node, manager)) for node in left}
         self.asked.stdin.write("reset\n")
         before = Processors(self.engines())
@@ -320,8 +333,6 @@ class Network:
         missed = self.until_answered(30 * SLOWNESS)
         self.asked.stdin.write("reset\n")
         self.nodes.keep(manager)
-        # Its devices are others from now on.
-        self.tables[manager] = Table(self.nodes.network(manager))
         whole = self.wait_until_whole(120 * SLOWNESS)
         missed_then = self.until_answered(30 * SLOWNESS)
         return {"manager": manager, "nodes": when, "median": statistics.median(when.values()),
@@ -347,14 +358,13 @@ class Processors:
 
 # ---------------------------------------------------------------------- what is printed
 
-def measure(trials, sizes):
+def measure(trials, sizes, claimed):
     """Rows of growth and, for each size, the deaths there."""
     growth, deaths = [], {}
-    with Network() as network:
+    with Network(claimed) as network:
         for count in sizes:
-            took, known = network.grow(count)
-            whole = network.wait_until_whole(120 * SLOWNESS)
-            row = {"applications": count, "announced": took, "median": statistics.median(known.values()),
+            took, known, whole = network.grow(count)
+            row = {"applications": count, "added": took, "median": statistics.median(known.values()),
                    "last": max(known.values()), "whole": whole, **network.costs()}
             growth.append(row)
             print(line_of_growth(row), flush=True)
@@ -368,8 +378,8 @@ def measure(trials, sizes):
 
 
 def line_of_growth(row):
-    return (f"  {row['applications']} applications: announced in {row['announced']:.2f} s, known to half of the nodes "
-            f"{row['median']:.2f} s later, to all {row['last']:.2f} s")
+    return (f"  {row['applications']} applications: added in {row['added']:.2f} s, led to by half of the hosts "
+            f"{row['median']:.2f} s later, by all {row['last']:.2f} s, with all ways {row['whole']:.2f} s")
 
 
 def line_of_death(seen):
@@ -395,12 +405,12 @@ def show(growth, deaths):
 
 def show_growth(growth):
     kept = [(role, kind) for role in ("manager", "host") for kind in KINDS.values() if (role, kind) != ("host", "etcd")]
-    lines = [["applications", "announced", "half", "all", *(f"{role} {kind}" for role, kind in kept)]]
+    lines = [["applications", "added", "half", "all", "all ways", *(f"{role} {kind}" for role, kind in kept)]]
     for row in growth:
-        seconds = [f"{row[name]:.2f}" for name in ("announced", "median", "last")]
+        seconds = [f"{row[name]:.2f}" for name in ("added", "median", "last", "whole")]
         lines.append([row["applications"], *seconds, *(f"{row[role]['memory'][kind]:.0f}" for role, kind in kept)])
-    table("Seconds in which applications were announced, and from then on until half of the real nodes and all of them "
-          "had a route to each;\nresident megabytes of a manager's and a host's engines:", lines)
+    table("Seconds in which applications were added, and from then on until half of the hosts and all of them led to their "
+          "own, and until\nall nodes had all their ways; resident megabytes of a manager's and a host's engines:", lines)
 
 
 def show_rest(growth):
@@ -419,7 +429,7 @@ def show_deaths(deaths):
     for count, seen in deaths.items():
         columns = [[min(one["nodes"].values()) for one in seen], *([one[name] for one in seen] for name in names)]
         lines.append([count, len(seen), *(f"{statistics.median(column):.2f} {max(column):.2f}" for column in columns)])
-    table("A manager's death: median and longest seconds until the first, half and all of the real nodes that are left "
+    table("A manager's death: median and longest seconds until the first, half and all of the nodes that are left "
           "had no route\nthrough it and a route to each application; without an answer from one that was asked; until "
           "all was whole again", lines)
 
@@ -428,16 +438,19 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--trials", type=int, default=20, help="deaths with all applications (default: 20)")
     parser.add_argument("--sizes", type=int, nargs="+", default=SIZES, metavar="COUNT",
-                        help="numbers of applications, hundreds that grow (default: 100 1000 3000 10000)")
+                        help="numbers of applications, each larger than the one before (default: 120 1200 10000)")
+    parser.add_argument("--claimed", action="store_true",
+                        help="each address is claimed by its host, and none is a host's for good")
     parser.add_argument("--json", type=Path, help="write the results there")
     options = parser.parse_args()
     sweep()
     # A tunnel's process has a thread for each processor otherwise: there are fifty of them.
     os.environ["GOMAXPROCS"] = "1"
     commit = run("git", "-C", PROJECT, "describe", "--always", "--dirty", check=False).stdout.strip()
-    print(f"Linux {platform.release()}, {os.cpu_count()} CPUs, commit {commit or 'unknown'}")
+    print(f"Linux {platform.release()}, {os.cpu_count()} CPUs, commit {commit or 'unknown'}"
+          + (", claimed" if options.claimed else ""))
     print(f"{versions()}\n")
-    growth, deaths = measure(options.trials, options.sizes)
+    growth, deaths = measure(options.trials, options.sizes, options.claimed)
     show(growth, deaths)
     last = [one["last"] for one in deaths[options.sizes[-1]]]
     met = max(last) <= GOAL

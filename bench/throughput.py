@@ -17,7 +17,7 @@ from nodes import Nodes
 from world import PYTHON_PRELUDE, SLOWNESS, run
 
 GOAL = 0.95
-SECONDS = 1.0
+SECONDS = 0.3
 UNDERLAY = 1400
 # What a tunnel of the network takes there.
 TUNNEL = 1328
@@ -102,7 +102,9 @@ class ByHand:
 
     def make_device(self, node):
         self.sockets(node).mkdir(mode=0o700)
-        self.nodes.hosts[node].start(None, *self.inside(node, "wireguard-go", "-f", "hand"), stdout=subprocess.DEVNULL)
+        # As vne-manager begins it: the scheduler gives each session a share of its own (sched(7), autogroups).
+        self.nodes.hosts[node].start(None, *self.inside(node, "setsid", "nice", "-n", "-10", "wireguard-go", "-f", "hand"),
+                                     stdout=subprocess.DEVNULL)
         self.nodes.wait_until((self.sockets(node) / "hand.sock").exists, 10 * SLOWNESS, "wireguard-go makes no device")
         private = run("wg", "genkey").stdout
         self.keys[node] = run("wg", "pubkey", input=private).stdout.strip()

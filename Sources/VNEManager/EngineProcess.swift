@@ -7,6 +7,9 @@ internal import Glibc
 struct EngineProcess: Hashable, Sendable {
     let id: pid_t
     private let place: NetworkPlace
+    private let program: String
+    /// What the file with its number is called, without its ending: so is the one with what it said.
+    private let stem: String
     private static let variable = "VNE_NETWORK"
 
     /// The process whose number a file has, if it still runs that program for the network.
@@ -16,6 +19,8 @@ struct EngineProcess: Hashable, Sendable {
         else { return nil }
         self.id = id
         self.place = place
+        self.program = program
+        stem = path.split(separator: "/").last.map { String($0.prefix { $0 != "." }) } ?? program
         guard isAlive else { return nil }
     }
 
@@ -26,6 +31,14 @@ struct EngineProcess: Hashable, Sendable {
     static func isMarked(_ id: pid_t, _ place: NetworkPlace) -> Bool {
         guard let environment = try? NodeFiles.text("/proc/\(id)/environ") else { return false }
         return environment.split(separator: "\0").contains { $0 == "\(variable)=\(place.label)" }
+    }
+
+    /// Which one it is, and what it said last if that was kept: `bird (4711)`.
+    var sentence: String {
+        let own = stem == program ? "\(program) (\(id))" : "\(program) (\(id), \(stem))"
+        let said = (try? NodeFiles.text("\(place.running)/\(stem).log")) ?? ""
+        let lines = said.split(separator: "\n").suffix(3).map { String($0.prefix(200)) }
+        return lines.isEmpty ? own : "\(own), which said last: \(lines.joined(separator: "; "))"
     }
 
     /// Whether it runs; one that ended and that nobody has asked about has no environment any more.

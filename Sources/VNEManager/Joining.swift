@@ -102,7 +102,7 @@ public struct Joining: Sendable {
             for (file, text) in texts { try NodeFiles.write(text, to: "\(place.kept)/\(file)", isDurable: true) }
             let kept = try KeptNode(place)
             if let isApart { try kept.mark(KeptNode.apartFile, isApart) }
-            if kept.node.role == .host, !(isApart ?? kept.isApart) { try await NetworkNode.refuseSecondJoin(place) }
+            if kept.node.role == .host, !(isApart ?? kept.isApart) { try await Carrier.refuseSecond(place) }
             try await NetworkNode(kept).reach(try kept.configuration())
         }
     }

@@ -72,7 +72,7 @@ public struct KeptNode: Sendable {
                     + "issues rosters (vne-manager topology publish)")
         }
         let node = try KeptNode(place, topology: topology, keys: keys, name: name, sources: sources)
-        if node.node.role == .host, !(isApart ?? node.isApart) { try await NetworkNode.refuseSecondJoin(place) }
+        if node.node.role == .host, !(isApart ?? node.isApart) { try await Carrier.refuseSecond(place) }
         if let before = try? KeptNode(place).topology.store, !before.isEmpty, before != node.topology.store {
             throw ManagerError(
                 .invalid,

@@ -38,10 +38,12 @@ public struct NetworkNode: Sendable {
         if isJoined { try await close(host) }
         try await reach(configuration)
         if isJoined {
-            try await makeJoin()
+            let carrier = Carrier(place: place)
+            let isNew = try await carrier.make()
             try await Batch(configuration.text("join/network.batch")).apply(
                 namespace: place.label, told: "\(place.applied)/network.batch")
             try await host.apply(namespace: nil, told: place.toldHost)
+            if isNew { await carrier.gather(from: tunnels) }
         } else {
             try await running.removeJoin()
         }
@@ -172,33 +174,6 @@ public struct NetworkNode: Sendable {
     private func close(_ host: Batch) async throws(ManagerError) {
         try NodeFiles.write(host.closed.lines.joined(separator: "\n") + "\n", to: place.closed)
         try await host.closed.apply(namespace: nil)
-    }
-
-    private func makeJoin() async throws(ManagerError) {
-        guard try await !Self.has(NodeConfiguration.carrier, place.label) else { return }
-        try await Self.refuseSecondJoin(place)
-        try await Program(
-            ["ip", "link", "add", NodeConfiguration.carrier, "type", "veth", "peer", "name", NodeConfiguration.carrier]
-                + ["netns", place.label]
-        ).run()
-    }
-
-    /// The host's namespace is joined with one network only.
-    static func refuseSecondJoin(_ place: NetworkPlace) async throws(ManagerError) {
-        if NodeFiles.names(in: NetworkPlace.namespaces).contains(place.label),
-            try await has(NodeConfiguration.carrier, place.label)
-        {
-            return
-        }
-        guard try await has(NodeConfiguration.carrier, nil) else { return }
-        throw ManagerError(
-            .failed,
-            "the applications of this machine are in another network, as \(NodeConfiguration.carrier) shows: leave that one, or "
-                + "join this one with --apart")
-    }
-
-    private static func has(_ link: String, _ namespace: String?) async throws(ManagerError) -> Bool {
-        try await Program(["ip"] + (namespace.map { ["-n", $0] } ?? []) + ["link", "show", link]).succeeds()
     }
 
     /// Whether the host's own namespace is joined with the network's.

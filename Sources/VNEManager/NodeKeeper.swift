@@ -16,6 +16,8 @@ internal import VNEHost
     /// An engine that lives no longer than that ended because it cannot run.
     private static let soon = Duration.seconds(2)
     private var begun = Duration.zero
+    /// What was there when all was looked at last.
+    private var engines: [EngineProcess] = []
 
     /// A keeper of the network of a place.
     /// - Parameter log: is told what happens, a line at a time.
@@ -70,8 +72,9 @@ internal import VNEHost
             rosters.end()
             return try heard { () throws(HostError) in try events.watch([]) }
         }
+        engines = node.running.engines
         try heard { () throws(HostError) in
-            try events.watch(node.running.engines.map(\.id))
+            try events.watch(engines.map(\.id))
             // The namespace may be another one by now.
             try events.listen(in: node.namespaceOfApplications)
             try events.listen(to: place.passingFile, in: place.running)
@@ -96,7 +99,8 @@ internal import VNEHost
                 log("\(place.label): told to look")
                 return true
             case .ended(let process):
-                log("\(place.label): process \(process) of an engine ended")
+                let engine = engines.first { $0.id == process }?.sentence ?? "process \(process)"
+                log("\(place.label): an engine ended: \(engine)")
                 // One that does not stay up is no reason to do nothing else.
                 if EngineEvents.now - begun < Self.soon { try? await Task.sleep(for: Self.retry) }
                 return true

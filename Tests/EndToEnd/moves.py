@@ -106,8 +106,8 @@ class Moves:
             for node in OWNERS:
                 self.hosts[node].serve("till", ANSWER, node, "10.10.2.33")
             for node in OWNERS:
-                self.until(lambda: self.ways(node, "10.10.2.33"), "nothing leads to who asks")
-            self.until(lambda: self.ways("shelf", TILL), "nothing leads to it")
+                self.until(lambda: self.nodes.leads_to(node, "10.10.2.33"), "nothing leads to who asks")
+            self.until(lambda: self.nodes.leads_to("shelf", TILL), "nothing leads to it")
         except BaseException:
             self.nodes.__exit__()
             raise
@@ -127,9 +127,6 @@ class Moves:
     def refused(self, node):
         place = self.nodes.place(node, "refused")
         return dict(line.split(" ", 1) for line in place.read_text().splitlines()) if place.exists() else {}
-
-    def ways(self, node, address):
-        return self.nodes.run(node, "ip", "route", "show", f"{address}/32", "proto", "bird").stdout
 
     def owner(self):
         found = [node for node in OWNERS if TILL in self.claimed(node)]

@@ -223,6 +223,20 @@ with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as client:
         listener.terminate()
         self.assertNotIn(bytes.fromhex(marker), capture.read_bytes())
 
+    def test_what_a_host_takes_in_from_the_network_is_put_together_on_the_way(self):
+        self.attach(self.bank, "till", "shop", "10.10.2.17", by="web")
+        self.attach(self.web, "front", "shop", "10.10.2.1", by="bank")
+        self.bank.serve("till", ECHO)
+        # Larger than any packet of a tunnel.
+        heard = self.nodes.listen(self.bank.name, "vne-network", "tcp", "and", "src", "10.10.2.1", "and", "greater", "2600")
+        push = "client = socket.create_connection((sys.argv[1], 80)); client.settimeout(5)\nfor _ in range(20):\n" \
+            "    client.sendall(bytes(1 << 18)); left = 1 << 18\n    while left: left -= len(client.recv(1 << 16))\nanswer('all')"
+        for _ in range(10):
+            self.assertEqual(self.web.python("front", push, "10.10.2.17"), "all")
+            if "10.10.2.1." in heard.read_text():
+                break
+        self.assertIn("10.10.2.1.", heard.read_text())
+
     def begin_asking(self):
         """An application that asks another one on the other host, over one connection."""
         self.attach(self.bank, "till", "shop", "10.10.2.17", by="web")
