@@ -139,7 +139,7 @@ def judge(rows):
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--trials", type=int, default=20, help="of each fault, and rounds of throughput (default: 20)")
+    parser.add_argument("--trials", type=int, default=20, help="of each fault, and rounds of throughput at least (default: 20)")
     parser.add_argument("--only", choices=[*FAULTS, "faults", "throughput"], help="one fault, all, or throughput")
     parser.add_argument("--seed", type=int, default=random.randrange(10_000), help="for the order of the faults")
     parser.add_argument("--json", type=Path, help="write the results there")
