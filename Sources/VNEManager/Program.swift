@@ -9,7 +9,7 @@ struct Program {
         "ip": "iproute2", "nft": "nftables", "wg": "wireguard-tools", "bird": "bird2", "birdc": "bird2",
         "wireguard-go": "wireguard-go", "nsenter": "util-linux", "unshare": "util-linux", "setsid": "util-linux",
         "sysctl": "procps", "etcd": "etcd-server", "etcdctl": "etcd-client", "timeout": "coreutils",
-        "systemd-creds": "systemd", "ethtool": "ethtool",
+        "systemd-creds": "systemd",
     ]
 
     init(_ arguments: [String]) {
