@@ -3,21 +3,18 @@ import PolicyModel
 /// The store that managers keep claims in: etcd, at their addresses in the network. Its packets are inside of tunnels
 /// between managers, and the filter takes none of anybody else.
 extension NodeCompiler {
-    static let storeClientPort = 2379
-    static let storePeerPort = 2380
-
-    /// Who keeps the store, in the order of the file.
-    private var keepers: [Node] { topology.store.compactMap { topology.node(named: $0) } }
+    private static let storePeerPort = 2380
 
     /// What etcd is told, a setting a line, as env(1) takes them; only at a manager that keeps the store.
     var storeFile: NodeConfiguration.File? {
         guard topology.store.contains(node.name) else { return nil }
-        let peer = url(of: node, Self.storePeerPort)
-        let client = url(of: node, Self.storeClientPort)
+        let peer = Topology.storeURL(of: node, Self.storePeerPort)
+        let client = Topology.storeURL(of: node, Topology.storePort)
+        let keepers = topology.storeKeepers.map { "\($0.name)=\(Topology.storeURL(of: $0, Self.storePeerPort))" }
         let settings = [
             "NAME=\(node.name)", "LISTEN_PEER_URLS=\(peer)", "INITIAL_ADVERTISE_PEER_URLS=\(peer)",
             "LISTEN_CLIENT_URLS=\(client)", "ADVERTISE_CLIENT_URLS=\(client)",
-            "INITIAL_CLUSTER=\(keepers.map { "\($0.name)=\(url(of: $0, Self.storePeerPort))" }.joined(separator: ","))",
+            "INITIAL_CLUSTER=\(keepers.joined(separator: ","))",
             "INITIAL_CLUSTER_TOKEN=\(topology.network)", "INITIAL_CLUSTER_STATE=new",
             // A leader that is gone is noticed before a person would.
             "HEARTBEAT_INTERVAL=100", "ELECTION_TIMEOUT=1000",
@@ -29,25 +26,34 @@ extension NodeCompiler {
             path: "etcd.env", text: settings.map { "ETCD_\($0)" }.joined(separator: "\n") + "\n")
     }
 
-    /// Where etcd's clients find it, the node's own first.
-    var storeEndpoints: [String] {
-        (keepers.filter { $0.name == node.name } + keepers.filter { $0.name != node.name }).map {
-            url(of: $0, Self.storeClientPort)
-        }
-    }
-
-    private func url(of node: Node, _ port: Int) -> String { "http://\(node.address):\(port)" }
-
     /// What a node hears of the store, as rules of nftables: managers each other's etcd, and managers what hosts claim.
     var storeRules: [String] {
         guard !topology.store.isEmpty else { return [] }
         guard node.role == .manager else { return ["\(asked) sport \(ClaimRequest.port) \(answers) accept"] }
         let managers = "{ \(topology.managers.map { "\($0.address)" }.joined(separator: ", ")) }"
-        let ports = "{ \(Self.storeClientPort), \(Self.storePeerPort) }"
+        let ports = "{ \(Topology.storePort), \(Self.storePeerPort) }"
         let mesh = "iifname \"node*\" ip saddr \(managers) ip daddr \(node.address) tcp"
         return [
             "\(asked) dport \(ClaimRequest.port) accept", "\(mesh) dport \(ports) accept",
             "\(mesh) sport \(ports) \(answers) accept",
         ]
     }
+}
+
+extension Topology {
+    /// Where etcd hears its clients: a TCP port.
+    fileprivate static let storePort = 2379
+
+    /// Who keeps the store, in the order of the file.
+    fileprivate var storeKeepers: [Node] { store.compactMap { node(named: $0) } }
+
+    /// Where a manager finds the store: URLs of etcd, its own first.
+    public func storeEndpoints(for manager: Node) -> [String] {
+        let (own, others) = (
+            storeKeepers.filter { $0.name == manager.name }, storeKeepers.filter { $0.name != manager.name }
+        )
+        return (own + others).map { Self.storeURL(of: $0, Self.storePort) }
+    }
+
+    fileprivate static func storeURL(of node: Node, _ port: Int) -> String { "http://\(node.address):\(port)" }
 }

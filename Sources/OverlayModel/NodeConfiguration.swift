@@ -43,8 +43,6 @@ public struct NodeConfiguration: Hashable, Sendable {
     public var files: [File]
     /// In the order of their names.
     public var devices: [Device]
-    /// Of a manager, where it finds the store: URLs of etcd, its own first.
-    public var storeEndpoints: [String]
 
     /// The text of a file; empty if this node has none of that path.
     public func text(_ path: String) -> String { files.first { $0.path == path }?.text ?? "" }
@@ -76,7 +74,6 @@ public struct NodeConfiguration: Hashable, Sendable {
         let compiler = NodeCompiler(
             topology: topology, node: node, tunnels: tunnels, keys: keys, isDraining: isDraining,
             isApart: isApart, claims: claims, invited: invited)
-        storeEndpoints = node.role == .manager ? compiler.storeEndpoints : []
         devices = compiler.devices.map {
             Device(name: $0.name, configuration: compiler.text(of: $0), mtu: $0.mtu)
         }

@@ -3,6 +3,7 @@ internal import FoundationEssentials
 /// What two texts of a tunnel's device, as wg(8) reads them, say of the sources that peers may have.
 enum AllowedSources {
     private static let key = "AllowedIPs = "
+    private static let peerKey = "PublicKey = "
     /// The kernel takes longer arguments than any of these from nobody: MAX_ARG_STRLEN.
     private static let longest = 100_000
 
@@ -74,6 +75,24 @@ enum AllowedSources {
         return lines.joined(separator: "\n") + "\n"
     }
 
+    /// The text of a device in which an address is a source of one peer, and of no other one; and whether it has that peer.
+    static func text(_ text: String, giving address: String, to name: String) -> (text: String, isGiven: Bool) {
+        let source = "\(address)/32"
+        var lines = text.split(separator: "\n", omittingEmptySubsequences: false).map(String.init)
+        var peer: String?
+        var isGiven = false
+        for index in lines.indices {
+            let line = lines[index]
+            if line == "[Peer]" { peer = nil }
+            if line.hasPrefix(peerKey) { peer = String(line.dropFirst(peerKey.count)) }
+            guard line.hasPrefix(key) else { continue }
+            let sources = line.dropFirst(key.count).split(separator: ", ").map(String.init).filter { $0 != source }
+            isGiven = isGiven || peer == name
+            lines[index] = key + (peer == name ? sources + [source] : sources).joined(separator: ", ")
+        }
+        return (lines.joined(separator: "\n"), isGiven)
+    }
+
     private struct Peer {
         /// Its public key; nil for the device itself.
         var name: String?
@@ -89,7 +108,9 @@ enum AllowedSources {
             if line.hasPrefix(key) {
                 peers[peers.count - 1].sources = line.dropFirst(key.count).split(separator: ", ").map(String.init)
             } else {
-                if line.hasPrefix("PublicKey = ") { peers[peers.count - 1].name = String(line.dropFirst(12)) }
+                if line.hasPrefix(peerKey) {
+                    peers[peers.count - 1].name = String(line.dropFirst(peerKey.count))
+                }
                 peers[peers.count - 1].rest.append(line)
             }
         }

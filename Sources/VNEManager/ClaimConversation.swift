@@ -22,13 +22,26 @@ struct ClaimConversation: Sendable {
 
     /// Says something, and waits for the answer.
     func ask(_ line: some Encodable) async throws(ManagerError) -> ClaimAnswer {
+        let text = try Self.text(line)
+        try await waiting { () throws(HostError) in try say(text) }
+        return try await answer()
+    }
+
+    /// What is said, as text.
+    static func text(_ line: some Encodable) throws(ManagerError) -> String {
         guard let data = try? JSONEncoder().encode(line) else {
-            throw ManagerError(.failed, "the manager at \(manager) cannot be asked: no JSON says it")
+            throw ManagerError(.failed, "no JSON says what managers are to be asked")
         }
-        let text = String(decoding: data, as: UTF8.self)
+        return String(decoding: data, as: UTF8.self)
+    }
+
+    /// Says something. Call it where waiting is allowed.
+    func say(_ text: String) throws(HostError) { try socket.write(text, patience: Self.connecting) }
+
+    /// Waits for the answer to what was said.
+    func answer() async throws(ManagerError) -> ClaimAnswer {
         let answer = try await waiting { [socket] () throws(HostError) in
-            try socket.write(text, patience: Self.connecting)
-            return try socket.readLine(limit: ClaimRequest.limit, patience: Self.answering)
+            try socket.readLine(limit: ClaimRequest.limit, patience: Self.answering)
         }
         guard let answer, let read = try? JSONDecoder().decode(ClaimAnswer.self, from: Data(answer.utf8)) else {
             throw ManagerError(.failed, "the manager at \(manager) ended the connection")

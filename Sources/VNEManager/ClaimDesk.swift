@@ -13,8 +13,12 @@ actor ClaimDesk {
     private var state: StoreState?
     /// What was committed here while all of it is being read: it may not be in what is read. nil while nothing is read.
     private var committedMeanwhile: [StoreClient.Change]?
-    /// What tunnels and routing were told last.
+    /// What owners said that they handed over, and the store does not say yet.
+    private var words = HandoverWords()
+    /// What tunnels and routing were told last; nil if that is not known.
     private var believed: Claims?
+    /// What is kept of the network, as long as nothing of that is another file.
+    private var known: (files: [FileIdentity?], kept: KeptNode)?
     /// How often something has changed here since: claims, what is believed, or who asked last.
     private var changes = 0
     /// Who waits for that.
@@ -40,6 +44,9 @@ actor ClaimDesk {
     private static let longestOffer = Duration.seconds(15)
     /// What others are given to hear of the ways that the other host tells of once it is ready.
     private static let settling = Duration.milliseconds(200)
+    /// How long the store is left alone once an owner said that he handed something over: packets are lost until tunnels and the new
+    /// owner have taken it in, and by the store nobody is waited for.
+    private static let switching = Duration.milliseconds(50)
     /// How long a host that is ready is kept waiting for what comes to it, whatever it asked for.
     private static let standing = Duration.seconds(2)
 
@@ -58,8 +65,9 @@ actor ClaimDesk {
                 let client = try Self.client(try KeptNode(place))
                 let (read, endpoint) = try await readAnew(client)
                 state = read
+                settle()
                 wake()
-                try await believe(read.claims)
+                try await believe(words.applied(to: read))
                 if failure != nil { log("\(place.label): the store answers") }
                 failure = nil
                 // Now and then all of it is read, so that a member of the store that is cut off is found out.
@@ -77,13 +85,21 @@ actor ClaimDesk {
 
     private func hear(_ told: [StoreClient.Change]) async throws(ManagerError) {
         take(told)
-        guard let state, state.claims != believed else { return }
-        try await believe(state.claims)
+        guard let state else { return }
+        let claims = words.applied(to: state)
+        if claims != believed { try await believe(claims) }
     }
 
     private func take(_ told: [StoreClient.Change]) {
         committedMeanwhile?.append(contentsOf: told)
         if state?.apply(told) == true { wake() }
+        settle()
+    }
+
+    /// Forgets words that the store said since, or that came to nothing: then tunnels are told again what it says.
+    private func settle() {
+        guard let state, words.settle(by: state) else { return }
+        believed = nil
     }
 
     /// All of the store, and what was committed here while it was read: who offers something is not told that it is not offered.
@@ -129,7 +145,7 @@ actor ClaimDesk {
     }
 
     static func client(_ kept: KeptNode) throws(ManagerError) -> StoreClient {
-        let endpoints = try kept.configuration().storeEndpoints
+        let endpoints = kept.topology.storeEndpoints(for: kept.node)
         guard !endpoints.isEmpty else {
             throw ManagerError(.missing, "\(kept.place.label) has no store here: see “store” in its topology")
         }
@@ -144,22 +160,15 @@ actor ClaimDesk {
         defer { visitors.leave(peer) }
         do throws(ManagerError) {
             guard let request = try await Self.request(from: socket) else { return }
-            let offered = Set((request.offers ?? [:]).keys.compactMap { IPAddress($0) })
             let answer = await self.answer(request, from: peer, over: socket)
             try await Self.say(answer, socket)
-            guard !offered.isEmpty, answer.failure == nil, answer.later == nil else { return }
-            // What was offered is handed over by the next line, or not at all.
-            do throws(ManagerError) {
-                guard let next = try await Self.request(from: socket, patience: Self.preparing),
-                    next.handovers?.isEmpty == false
-                else {
-                    return try await withdraw(offered)
-                }
-                try await Self.say(await self.answer(next, from: peer, over: socket, isExpected: true), socket)
-            } catch {
-                try await withdraw(offered)
-                throw error
-            }
+            guard request.offers?.isEmpty == false, answer.failure == nil, answer.later == nil else { return }
+            // What was offered is handed over by the next line. If it does not come here, it may have come to another manager:
+            // only a later request of the owner takes an offer back.
+            guard let next = try await Self.request(from: socket, patience: Self.preparing),
+                next.handovers?.isEmpty == false
+            else { return }
+            try await Self.say(await self.answer(next, from: peer, over: socket, isExpected: true), socket)
         } catch {
             log("\(place.label): \(error)")
         }
@@ -172,13 +181,21 @@ actor ClaimDesk {
         }
     }
 
-    /// Has nobody wait for what was offered and not handed over.
-    private func withdraw(_ addresses: Set<IPAddress>) async throws(ManagerError) {
-        guard let state else { return }
+    /// Has nobody wait for what was offered in a turn, and was not handed over: its owner was not told that he may.
+    private func withdraw(_ addresses: Set<IPAddress>, of host: String, turn: Int) async throws(ManagerError) {
+        guard let state, state.turns[host]?.turn == turn else { return }
         let offered = addresses.filter { state.moves[$0].map { $0.stage != .left } ?? false }
-        if let committed = try await state.withdraw(offered.sorted(), by: try Self.client(try KeptNode(place))) {
-            take(committed)
-        }
+        let client = try Self.client(try current())
+        if let committed = try await state.withdraw(offered.sorted(), of: host, by: client) { take(committed) }
+    }
+
+    /// What is kept of the network.
+    private func current() throws(ManagerError) -> KeptNode {
+        let files = KeptNode.identities(place)
+        if let known, known.files == files { return known.kept }
+        let kept = try KeptNode(place)
+        known = (files, kept)
+        return kept
     }
 
     /// A whole request; nil if it is none.
@@ -207,7 +224,7 @@ actor ClaimDesk {
     private func grant(
         _ request: ClaimRequest, from peer: IPAddress, over socket: LineSocket, isExpected: Bool
     ) async throws(ManagerError) -> ClaimAnswer {
-        let kept = try KeptNode(place)
+        let kept = try current()
         let topology = kept.topology
         guard let host = topology.node(atLinkAddress: peer), host.role == .host, !kept.invited.contains(host.name)
         else {
@@ -222,9 +239,12 @@ actor ClaimDesk {
         let offers = try Self.targets(request.offers, of: host, in: topology)
         let handovers = try Self.targets(request.handovers, of: host, in: topology)
         let end = EngineEvents.now + min(.milliseconds(max(request.patience, 0)), Self.longestWait)
+        if !handovers.isEmpty { try await hear(handovers, of: host, turn: request.turn, kept) }
+        // The manager that something was offered by has the store agree to its handover; the others do where that one does not.
+        let pause = isExpected ? .zero : pause(of: host.name)
+        let delay: Duration = handovers.isEmpty ? .zero : isExpected ? Self.switching : Self.settling
+        try? await Task.sleep(for: pause + delay)
         let client = try Self.client(kept)
-        // Who hands over what he offered has stopped to let it through, and is waited for.
-        if !isExpected { try? await Task.sleep(for: pause(of: host.name)) }
         var known = state
         var failures = 0
         /// What the host had when the store agreed last.
@@ -238,8 +258,10 @@ actor ClaimDesk {
             if let known { state = known } else { state = try await readAtOne(client).state }
             let last = state.turns[host.name]?.turn ?? 0
             guard request.turn >= last else { return ClaimAnswer(later: last) }
-            var change = state.claims.change(of: host, wanting: wanted, in: topology)
+            var change = state.claims.change(
+                of: host, wanting: wanted.union(state.staying(handovers, of: host.name)), in: topology)
             try Self.check(offers, handovers, of: host, &change, state)
+            state.keepForOthers(&change, of: host, in: topology)
             // What is known may be behind. Whatever it comes to, the store has to agree, so that nobody is told that he has
             // what he has no more; and it knows of this turn from here on, so that no older one changes anything.
             let isAgreed = change.held.allSatisfy { agreed.contains($0) || state.isCertain($0, of: host.name) }
@@ -260,7 +282,9 @@ actor ClaimDesk {
             }
             if !offers.isEmpty {
                 var answer = Self.answer(change)
-                for (address, reason) in try await waitUntilReady(offers) { answer.refused["\(address)"] = reason }
+                for (address, reason) in try await waitUntilReady(offers, of: host.name, turn: request.turn) {
+                    answer.refused["\(address)"] = reason
+                }
                 // The host itself has asked for something else meanwhile.
                 let turn = self.state?.turns[host.name]?.turn ?? 0
                 return turn > request.turn ? ClaimAnswer(later: turn) : answer
@@ -278,13 +302,17 @@ actor ClaimDesk {
                     continue
                 }
             }
+            if let current = self.state, request.standsBy == true {
+                let handed = words.handed(to: host.name, by: current).filter { change.refused[$0] != nil }
+                if !handed.isEmpty { return Self.answer(change, handed: handed) }
+            }
             let gained = Set(change.held).subtracting(had ?? Set(change.held))
             had = had ?? Set(change.held)
             // Who is about to get something is kept waiting for it.
             let isStanding = self.state?.moves.values.contains { $0.host == host.name && $0.stage == .ready } ?? false
             let until = isStanding && request.standsBy == true ? max(end, EngineEvents.now + Self.standing) : end
-            // Who got something is told at once.
-            guard change.mayPass, change.made.isEmpty, gained.isEmpty,
+            // Who got something is told at once, and so is who asks what became of something.
+            guard change.mayPass, change.made.isEmpty, gained.isEmpty, handovers.isEmpty,
                 await hasChanged(since: seen, until: until, for: request, of: host)
             else {
                 return Self.answer(change)
@@ -323,20 +351,41 @@ actor ClaimDesk {
             throw ManagerError(.failed, "\(host.name) does not have \(address), and cannot hand it over")
         }
         for (address, name) in handovers {
-            guard change.ended.contains(address) else {
-                throw ManagerError(.failed, "\(host.name) does not have \(address), and cannot hand it over")
+            if change.ended.contains(address) {
+                change.passed[address] = name
+                change.refused[address] = .held(name)
+            } else if !change.held.contains(address), let claim = state.claims.holders[address] {
+                // It was handed over before, and nobody knows of the answer.
+                change.refused[address] = .held(claim.host)
             }
-            guard let move = state.moves[address], move.host == name, move.stage == .ready else {
-                throw ManagerError(
-                    .failed, "\(name) is not ready for \(address), or something else was asked for meanwhile")
+        }
+    }
+
+    /// Believes an owner who says that he handed something over, before the store says so, too: who waits for it is told at once,
+    /// and tunnels lead to him.
+    ///
+    /// The owner has stopped, and takes nothing back but by the store, which gives it to nobody else: ``StoreState/staying(_:of:)``.
+    private func hear(
+        _ handovers: [IPAddress: String], of host: Node, turn: Int, _ kept: KeptNode
+    ) async throws(ManagerError) {
+        guard latest[host.name] == turn, let state else { return }
+        let heard = words.hear(handovers, of: host.name, turn: turn, by: state)
+        guard !heard.isEmpty else { return }
+        wake()
+        try await place.changing { () throws(ManagerError) in
+            let tunnels = NetworkNode(kept).tunnels
+            for address in heard {
+                guard let name = handovers[address], let key = kept.keys[name] else { continue }
+                try await tunnels.give(address, to: key)
             }
-            change.passed[address] = name
         }
     }
 
     /// Waits until other hosts are ready for what is offered to them, and this manager is, too. Returns why what is not to be
     /// handed over is not.
-    private func waitUntilReady(_ offers: [IPAddress: String]) async throws(ManagerError) -> [IPAddress: String] {
+    private func waitUntilReady(
+        _ offers: [IPAddress: String], of host: String, turn: Int
+    ) async throws(ManagerError) -> [IPAddress: String] {
         let end = EngineEvents.now + Self.longestOffer
         while true {
             let seen = changes
@@ -347,7 +396,7 @@ actor ClaimDesk {
             // A host that does not want it says so with whatever it asks for.
             let isOff = offers.contains { address, name in state.map { $0.moves[address]?.host != name } ?? false }
             guard !isOff, await hasChanged(since: seen, until: end) else {
-                try await withdraw(Set(offers.keys))
+                try await withdraw(Set(offers.keys), of: host, turn: turn)
                 return pending.reduce(into: [:]) { reasons, offer in
                     reasons[offer.key] =
                         "\(offer.value) does not wait for \(offer.key): attach the application there first, and look whether "
@@ -407,10 +456,10 @@ actor ClaimDesk {
         return changes != seen
     }
 
-    private static func answer(_ change: ClaimChange) -> ClaimAnswer {
+    private static func answer(_ change: ClaimChange, handed: Set<IPAddress> = []) -> ClaimAnswer {
         var answer = ClaimAnswer(
-            held: (change.held + change.made).sorted().map(\.description), mayPass: change.mayPass)
-        for (address, refusal) in change.refused {
+            held: (change.held + change.made + handed).sorted().map(\.description), mayPass: change.mayPass)
+        for (address, refusal) in change.refused where !handed.contains(address) {
             answer.refused["\(address)"] =
                 switch refusal {
                 case .held(let host): "\(host) has it"

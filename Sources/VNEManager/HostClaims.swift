@@ -51,14 +51,15 @@ actor HostClaims {
             (isDue, asked) = (false, wanted)
             asks += 1
             let number = asks
-            let own = try await place.changing { () throws(ManagerError) -> Int? in
+            let request = try await place.changing { () throws(ManagerError) -> ClaimRequest? in
                 // Who found out later what is there has the later turn.
                 guard asks == number else { return nil }
                 turn = try ClaimTurn.next(place, after: turn)
-                return turn
+                return try node.request(
+                    turn: turn, wanting: wanted, patience: isPatient ? Self.patience : 0, standsBy: isPatient)
             }
-            guard let own else { return }
-            try await ask(for: wanted, node: node, turn: own, isPatient: isPatient)
+            guard let request else { return }
+            try await ask(request, node: node, isPatient: isPatient)
         } catch {
             say(error.description)
             if isPatient { await again() }
@@ -76,17 +77,14 @@ actor HostClaims {
         Task { await self.look(isAnyway: true) }
     }
 
-    private func ask(
-        for wanted: Set<IPAddress>, node: NetworkNode, turn own: Int, isPatient: Bool
-    ) async throws(ManagerError) {
-        let request = ClaimRequest(
-            turn: own, addresses: wanted.sorted().map(\.description), patience: isPatient ? Self.patience : 0,
-            standsBy: isPatient)
+    private func ask(_ request: ClaimRequest, node: NetworkNode, isPatient: Bool) async throws(ManagerError) {
+        let own = request.turn
         var failures: [String] = []
         for manager in node.managerEnds {
             var answer: ClaimAnswer
             do throws(ManagerError) {
                 let conversation = try await ClaimConversation(with: manager, in: place.namespace)
+                guard try await giveUp(request) else { break }
                 answer = try await conversation.ask(request)
                 while let coming = answer.coming {
                     answer = try await conversation.ask(ClaimRequest.Readiness(ready: try await standBy(coming, own)))
@@ -105,19 +103,38 @@ actor HostClaims {
                 failures.append(failure)
                 continue
             }
-            return try await take(answer, own, isPatient: isPatient)
+            return try await take(answer, node, own, isPatient: isPatient)
         }
         guard turn == own else { return }
+        guard try ClaimTurn.last(place) == own else {
+            // Another process asked for something later.
+            if isPatient { await again() }
+            return
+        }
         throw ManagerError(.failed, "no manager answers for claims: \(failures.joined(separator: "; "))")
     }
 
-    private func take(_ answer: ClaimAnswer, _ own: Int, isPatient: Bool) async throws(ManagerError) {
+    /// Has this host have no more what it is about to say that it does not want; says whether it is still to say so.
+    private func giveUp(_ request: ClaimRequest) async throws(ManagerError) -> Bool {
+        let (place, isLast) = (place, turn == request.turn)
+        return try await place.changing { () throws(ManagerError) in
+            guard isLast, try ClaimTurn.last(place) == request.turn else { return false }
+            try await NetworkNode(try KeptNode(place)).giveUp(allBut: request)
+            return true
+        }
+    }
+
+    private func take(
+        _ answer: ClaimAnswer, _ node: NetworkNode, _ own: Int, isPatient: Bool
+    ) async throws(ManagerError) {
         if failure != nil { log("\(place.label): managers answer for claims") }
         failure = nil
         let held = Set(answer.held.compactMap { IPAddress($0) })
         let isLast = try await place.changing { () throws(ManagerError) in
             // A later request may have been answered meanwhile.
             guard turn == own, try ClaimTurn.last(place) == own else { return false }
+            // Packets are lost until then; what is kept is read after it.
+            try await node.openAwaited(held)
             try await NetworkNode(try KeptNode(place)).take(claimed: held, refused: answer.refused)
             return true
         }

@@ -34,6 +34,11 @@ public struct KeptNode: Sendable {
     static let invitationFile = "invitation"
     static let authorityFile = "authority"
 
+    /// The files of which a node is made: as long as they are the same, so is it.
+    static func identities(_ place: NetworkPlace) -> [FileIdentity?] {
+        [topologyFile, keysFile, nameFile, rosterFile, authorityFile].map { NodeFiles.identity("\(place.kept)/\($0)") }
+    }
+
     /// What was kept by ``keep(topology:keys:as:isApart:instance:sources:)``.
     public init(_ place: NetworkPlace) throws(ManagerError) {
         func text(_ name: String) throws(ManagerError) -> String {

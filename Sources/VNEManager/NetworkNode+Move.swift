@@ -5,16 +5,18 @@ internal import VNEHost
 
 /// Handing an application's address over to another host, while both have an application with it.
 ///
-/// The host that gets it stands by: it tells the others of a way to the address, and lets nothing through. Then the owner lets
-/// nothing through any more, and one commit to the store takes the address from it and gives it to the other one, which lets
-/// through what comes once it has heard of the commit. So no two hosts take or send packets of the address at any time, whatever
-/// breaks meanwhile; managers move it from one tunnel to the other as soon as they hear of it.
+/// The host that gets it stands by: it tells the others of a way to the address, and lets nothing through. Once the store says that
+/// it is ready, the owner alone says when: it keeps on its disk that it hands over, lets nothing through any more, and tells all
+/// its managers. Each of them moves the address from one tunnel to the other at once, and tells the new owner, which lets through
+/// what comes. One commit to the store follows, which takes the address from the one and gives it to the other. Until the owner
+/// knows of it, it lets nothing through, whatever becomes of it, and the store gives it back only if the other host is not ready any
+/// more. So no two hosts take or send packets of the address at any time, whatever breaks meanwhile.
 extension NetworkNode {
     /// What came of a handover.
     public struct Handover: Hashable, Sendable {
         /// Who has the address.
         public var host: String
-        /// From this host's stop to the manager's answer.
+        /// From this host's stop until the store said so, which is after packets go to the other one.
         public var duration: Duration
     }
 
@@ -100,35 +102,74 @@ extension NetworkNode {
         let conversation = try await ClaimConversation(with: manager, in: place.namespace)
         let place = place
         let wanted = try await wanted()
-        let turn = try await place.changing { () throws(ManagerError) in try ClaimTurn.next(place, after: known) }
-        let offer = try await conversation.ask(
-            ClaimRequest(
-                turn: turn, addresses: wanted.union([address]).sorted().map(\.description), patience: 0,
-                offers: ["\(address)": name]))
+        let offering = try await place.changing { () throws(ManagerError) -> ClaimRequest in
+            let turn = try ClaimTurn.next(place, after: known)
+            var request = try request(turn: turn, wanting: wanted.union([address]))
+            request.offers = ["\(address)": name]
+            try await giveUp(allBut: request)
+            return request
+        }
+        let offer = try await conversation.ask(offering)
         if let later = offer.later { return .later(later) }
         if let failure = offer.failure { return .failed(failure) }
         if let reason = offer.refused["\(address)"] { return .refused(reason) }
-        let (begun, own) = try await place.changing { () throws(ManagerError) in
+        // The others are told as well: whoever forwards to the address need not hear of it from the store.
+        let conversations = [conversation] + (await connected(to: managerEnds.filter { $0 != manager }))
+        let handover = try await place.changing { () throws(ManagerError) -> (begun: Duration, turn: Int)? in
             // Its answer has the owner's consent as it is now.
-            guard try ClaimTurn.last(place) == turn else { return (Duration.zero, 0) }
-            let own = try ClaimTurn.next(place, after: turn)
-            return (try await stop(address), own)
+            guard try ClaimTurn.last(place) == offering.turn else { return nil }
+            let turn = try ClaimTurn.next(place, after: offering.turn)
+            return (try await stop(address, for: name, turn: turn, wanting: wanted, telling: conversations), turn)
         }
-        guard own > 0 else { return .later(turn) }
-        let answer = try await conversation.ask(
-            ClaimRequest(
-                turn: own, addresses: wanted.subtracting([address]).sorted().map(\.description), patience: 0,
-                handovers: ["\(address)": name]))
-        let duration = EngineEvents.now - begun
-        if let failure = answer.failure { return .failed(failure) }
+        guard let handover else { return .later(offering.turn) }
+        let answer = try await Self.first(of: conversations)
+        let duration = EngineEvents.now - handover.begun
         guard answer.later == nil else { return .failed("something else was asked for meanwhile") }
         try await place.changing { () throws(ManagerError) in
-            guard try ClaimTurn.last(place) == own else { return }
-            let held = Set(answer.held.compactMap { IPAddress($0) }).subtracting([address])
-            try await take(
-                claimed: held, refused: answer.refused.merging(["\(address)": "\(name) has it"]) { $1 })
+            guard try ClaimTurn.last(place) == handover.turn else { return }
+            try await take(claimed: Set(answer.held.compactMap { IPAddress($0) }), refused: answer.refused)
+        }
+        guard answer.refused["\(address)"] == "\(name) has it" else {
+            return .failed("something else was asked for meanwhile")
         }
         return .done(Handover(host: name, duration: duration))
+    }
+
+    /// Conversations with those that answer.
+    private func connected(to managers: [IPAddress]) async -> [ClaimConversation] {
+        let namespace = place.namespace
+        return await withTaskGroup(of: ClaimConversation?.self) { group in
+            for manager in managers {
+                group.addTask { try? await ClaimConversation(with: manager, in: namespace) }
+            }
+            return await group.reduce(into: []) { found, one in if let one { found.append(one) } }
+        }
+    }
+
+    /// The first answer of several managers that says what became of something.
+    private static func first(of conversations: [ClaimConversation]) async throws(ManagerError) -> ClaimAnswer {
+        let answers = AsyncStream<Result<ClaimAnswer, ManagerError>> { continuation in
+            // Whoever answers later is heard by nobody.
+            for conversation in conversations {
+                Task {
+                    do throws(ManagerError) {
+                        continuation.yield(.success(try await conversation.answer()))
+                    } catch {
+                        continuation.yield(.failure(error))
+                    }
+                }
+            }
+        }
+        var failures: [String] = []
+        for await answer in answers {
+            switch answer {
+            case .success(let answer) where answer.failure == nil: return answer
+            case .success(let answer): failures.append(answer.failure ?? "")
+            case .failure(let error): failures.append(error.description)
+            }
+            if failures.count == conversations.count { break }
+        }
+        throw ManagerError(.failed, failures.joined(separator: "; "))
     }
 
     /// Asks what became of a handover whose answer did not come, or was a refusal. This host lets nothing through until then.
@@ -156,26 +197,73 @@ extension NetworkNode {
 
     /// What this host lets nothing through to or from, and tells others of all the same: what it is handing over, until it knows
     /// whose it is, and what is about to become its own.
-    var passing: Set<IPAddress> { claimable(in: place.passing) }
+    var passing: Set<IPAddress> {
+        claimable(in: place.passing).union(claimable(in: place.handing))
+    }
 
     /// Whether there is something that a host lets nothing through to.
     static func isPassing(_ place: NetworkPlace) -> Bool {
-        (try? NodeFiles.text(place.passing)).map { $0?.isEmpty == false } ?? false
+        [place.passing, place.handing].contains { (try? NodeFiles.text($0)).map { $0?.isEmpty == false } ?? false }
     }
 
     private func keep(passing: Set<IPAddress>) throws(ManagerError) {
         try NodeFiles.write(passing.sorted().map { "\($0)\n" }.joined(), to: place.passing)
     }
 
-    /// Lets nothing through to and from an address from now on, and does not have it before a manager says so; returns when
-    /// that was.
-    private func stop(_ address: IPAddress) async throws(ManagerError) -> Duration {
-        try keep(passing: passing.union([address]))
+    /// What this host handed over, to whom, as far as it does not know what became of it. It is on the disk: whoever was told so may
+    /// have it, and the host that began anew does not ask for it as its own.
+    var handing: [String: String] {
+        get throws(ManagerError) {
+            let lines = (try NodeFiles.text(place.handing) ?? "").split(separator: "\n")
+            let pairs = lines.map { $0.split(separator: " ").map(String.init) }.filter { $0.count == 2 }
+            return Dictionary(pairs.map { ($0[0], $0[1]) }) { first, _ in first }
+        }
+    }
+
+    /// What a host asks for that wants some addresses.
+    func request(
+        turn: Int, wanting wanted: Set<IPAddress>, patience: Int = 0, standsBy: Bool = false
+    ) throws(ManagerError) -> ClaimRequest {
+        let handing = try handing
+        return ClaimRequest(
+            turn: turn, addresses: wanted.sorted().map(\.description).filter { handing[$0] == nil }, patience: patience,
+            standsBy: standsBy, handovers: handing.isEmpty ? nil : handing)
+    }
+
+    /// Does not have any more what a request does not want, before anybody hears of the request: another host may have it as soon
+    /// as that.
+    func giveUp(allBut request: ClaimRequest) async throws(ManagerError) {
+        let kept = claimed.intersection(request.addresses.compactMap { IPAddress($0) })
+        guard kept != claimed || request.handovers != nil else { return }
+        try keep(claimed: kept)
+        if isUp, !self.kept.isDown { try await leadToApplications() }
+    }
+
+    private func keep(claimed: Set<IPAddress>) throws(ManagerError) {
+        try NodeFiles.write(claimed.sorted().map { "\($0)\n" }.joined(), to: place.claimed)
+    }
+
+    /// Lets nothing through to and from an address from now on, tells managers so, and does not have it before one of them says so;
+    /// returns when that was.
+    private func stop(
+        _ address: IPAddress, for name: String, turn: Int, wanting wanted: Set<IPAddress>,
+        telling conversations: [ClaimConversation]
+    ) async throws(ManagerError) -> Duration {
+        let handing = try handing.merging(["\(address)": name]) { $1 }
         try NodeFiles.write(
-            claimed.subtracting([address]).sorted().map { "\($0)\n" }.joined(), to: place.claimed)
-        let begun = EngineEvents.now
-        try await close([address])
-        return begun
+            handing.sorted { $0.key < $1.key }.map { "\($0) \($1)\n" }.joined(), to: place.handing, isDurable: true)
+        try keep(passing: passing)
+        try keep(claimed: claimed.subtracting([address]))
+        let text = try ClaimConversation.text(try request(turn: turn, wanting: wanted))
+        let namespace = place.namespace
+        return try await waiting { () throws(HostError) in
+            let routes = try SingleRoutes(in: namespace, protocol: UInt8(NodeConfiguration.applicationRoutes))
+            let begun = EngineEvents.now
+            try routes.close(address)
+            // Whoever does not hear of it here hears of it from the store.
+            for conversation in conversations { try? conversation.say(text) }
+            return begun
+        }
     }
 
     /// Tells others of ways to what is about to become this host's, and lets nothing through; returns what of it this host
@@ -192,11 +280,10 @@ extension NetworkNode {
     func take(claimed held: Set<IPAddress>, refused: [String: String]) async throws(ManagerError) {
         let (before, awaited) = (claimed, passing)
         let isRunning = isUp && !kept.isDown
-        // What was waited for first: packets are lost meanwhile.
-        if isRunning { try await open(awaited.intersection(held)) }
         let reasons = refused.sorted { $0.key < $1.key }.map { "\($0.key) \($0.value)\n" }
         let texts = [(place.claimed, held.sorted().map { "\($0)\n" }.joined()), (place.refused, reasons.joined())]
         for (file, text) in texts where try NodeFiles.text(file) != text { try NodeFiles.write(text, to: file) }
+        try NodeFiles.remove(place.handing)
         if !awaited.isEmpty { try keep(passing: []) }
         if isRunning, before != held || !awaited.isEmpty { try await leadToApplications() }
     }
@@ -209,8 +296,10 @@ extension NetworkNode {
         }
     }
 
-    private func open(_ addresses: Set<IPAddress>) async throws(ManagerError) {
-        guard !addresses.isEmpty else { return }
+    /// Lets through what was waited for and is this host's now.
+    func openAwaited(_ held: Set<IPAddress>) async throws(ManagerError) {
+        let addresses = passing.intersection(held)
+        guard !addresses.isEmpty, isUp, !kept.isDown else { return }
         let (namespace, isApart) = (place.namespace, kept.isApart)
         let (gateway, link) = (
             isApart ? nil : kept.topology.linkSubnet.network, isApart ? "lo" : NodeConfiguration.carrier

@@ -124,7 +124,8 @@ public struct NetworkNode: Sendable {
 
     /// What this host may claim of a file of addresses, a line each.
     func claimable(in file: String) -> Set<IPAddress> {
-        let words = ((try? NodeFiles.text(file)) ?? "").split(separator: "\n")
+        // What else a line says comes after the address.
+        let words = ((try? NodeFiles.text(file)) ?? "").split(separator: "\n").map { $0.prefix { $0 != " " } }
         let claims = kept.node.claims
         return Set(words.compactMap { IPAddress(String($0)) }).filter { address in
             claims.contains { $0.contains(address) }

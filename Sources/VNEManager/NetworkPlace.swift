@@ -67,6 +67,8 @@ public struct NetworkPlace: Hashable, Sendable {
     /// On a host, what it lets nothing through to or from, as it is handed over; see ``NetworkNode/passing``.
     var passing: String { "\(running)/\(passingFile)" }
     var passingFile: String { "passing" }
+    /// On a host, what it handed over, to whom, until it knows what became of that; see ``NetworkNode/handing``.
+    var handing: String { "\(kept)/handing" }
     /// On a host, the turn of its last request; see ``ClaimTurn``.
     var turn: String { "\(running)/turn" }
     /// Texts as the engines have them.

@@ -136,18 +136,49 @@ struct StoreState: Sendable {
             if: coming.map { (Self.movesRoot + "\($0)", $1.revision) })
     }
 
-    /// Has nothing of that be offered any more, if it is still as it is known here.
-    func withdraw(_ addresses: [IPAddress], by client: StoreClient) async throws(ManagerError) -> [StoreClient.Change]?
-    {
-        let keys = addresses.compactMap { address in moves[address].map { (Self.movesRoot + "\(address)", $0.revision) }
-        }
-        return keys.isEmpty ? nil : try await client.commit(keys.map { ($0.0, nil) }, if: keys)
+    /// What of a host's handovers stays its own: nobody is ready for it, so nobody was told that he has it, or he gave it up since.
+    func staying(_ handovers: [IPAddress: String], of host: String) -> Set<IPAddress> {
+        Set(
+            handovers.filter { address, name in
+                guard claims.holders[address]?.host == host else { return false }
+                return moves[address].map { $0.host != name || $0.stage != .ready } ?? true
+            }.keys)
     }
 
-    /// Has nobody have an address any more.
+    /// Takes from a change what somebody else may have been handed already, whatever became of its owner's right to it.
+    func keepForOthers(_ change: inout ClaimChange, of host: Node, in topology: Topology) {
+        for address in change.made {
+            guard let move = moves[address], move.stage == .ready, move.host != host.name,
+                topology.node(named: move.host)?.mayClaim(address) == true
+            else { continue }
+            change.made.removeAll { $0 == address }
+            change.refused[address] = .held(move.host)
+        }
+    }
+
+    /// Has nothing of that be offered any more by a host, if it is still as it is known here, and the host asked for nothing since.
+    func withdraw(
+        _ addresses: [IPAddress], of host: String, by client: StoreClient
+    ) async throws(ManagerError) -> [StoreClient.Change]? {
+        let keys = addresses.compactMap { address in moves[address].map { (Self.movesRoot + "\(address)", $0.revision) }
+        }
+        guard !keys.isEmpty else { return nil }
+        return try await client.commit(
+            keys.map { ($0.0, nil) }, if: keys + [(Self.turnsRoot + host, turns[host]?.revision ?? 0)])
+    }
+
+    /// Takes an address away from whoever has it. Who was ready for it may have been told already that it is his, and has it from
+    /// then on; else nobody has it.
+    /// - Returns: what has changed; nil if this state was behind.
     func end(_ address: IPAddress, by client: StoreClient) async throws(ManagerError) -> [StoreClient.Change]? {
-        let key = Self.key(address)
-        return try await client.commit([(key, nil)], if: [(key, claims.holders[address]?.epoch ?? 0)])
+        let (claim, move) = (Self.key(address), Self.movesRoot + "\(address)")
+        let known = [(claim, claims.holders[address]?.epoch ?? 0), (move, moves[address]?.revision ?? 0)]
+        return try await client.commit([(claim, heir(of: address)), (move, nil)], if: known)
+    }
+
+    /// Who has an address once it is taken away from its owner; nil if nobody has it.
+    func heir(of address: IPAddress) -> String? {
+        moves[address].flatMap { $0.stage == .ready ? $0.host : nil }
     }
 
     private static func key(_ address: IPAddress) -> String { "\(claimsRoot)\(address)" }

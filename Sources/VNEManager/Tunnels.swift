@@ -1,4 +1,5 @@
 internal import OverlayModel
+internal import PolicyModel
 internal import VNEHost
 
 /// The tunnels' devices of a network: in its namespace, with their UDP sockets in the node's own.
@@ -21,7 +22,7 @@ struct Tunnels {
                 try forget(device.name)
                 try await make(device)
             }
-            try await tell(device, own)
+            try await tell(Told(device), own)
         }
     }
 
@@ -30,7 +31,21 @@ struct Tunnels {
     /// A source that goes from one peer to another does so at once in a device. Where it does in several, all take it from the
     /// one before any gives it to the other: no two have it at any time.
     func tell(_ devices: [NodeConfiguration.Device]) async throws(ManagerError) {
-        var due: [(device: NodeConfiguration.Device, own: String, changes: [AllowedSources.Change])] = []
+        try await tell(devices.map(Told.init))
+    }
+
+    /// What a device is told of.
+    private struct Told {
+        var name: String
+        var configuration: String
+
+        init(_ device: NodeConfiguration.Device) { self.init(name: device.name, configuration: device.configuration) }
+
+        init(name: String, configuration: String) { (self.name, self.configuration) = (name, configuration) }
+    }
+
+    private func tell(_ devices: [Told]) async throws(ManagerError) {
+        var due: [(device: Told, own: String, changes: [AllowedSources.Change])] = []
         for device in devices {
             guard let told = try NodeFiles.text(told(device)), let first = told.split(separator: "\n").first else {
                 continue
@@ -55,9 +70,25 @@ struct Tunnels {
         }
     }
 
-    private func told(_ device: NodeConfiguration.Device) -> String { "\(place.applied)/\(device.name).conf" }
+    /// Has an address be a source of that host's from now on, and so lead there, in all devices for hosts; nothing changes where
+    /// none of them has the host. What the devices are told next is compared with that.
+    func give(_ address: IPAddress, to key: WireGuardKey) async throws(ManagerError) {
+        var devices: [Told] = []
+        var isGiven = false
+        for file in NodeFiles.names(in: place.applied) where file.hasPrefix("hosts-") && file.hasSuffix(".conf") {
+            guard let told = try NodeFiles.text("\(place.applied)/\(file)") else { continue }
+            // The first line is this node's own key.
+            let body = told.drop { $0 != "\n" }.dropFirst()
+            let (text, isHere) = AllowedSources.text(String(body), giving: "\(address)", to: "\(key)")
+            isGiven = isGiven || isHere
+            devices.append(Told(name: String(file.dropLast(5)), configuration: text))
+        }
+        if isGiven { try await tell(devices) }
+    }
 
-    private func tell(_ device: NodeConfiguration.Device, _ own: String) async throws(ManagerError) {
+    private func told(_ device: Told) -> String { "\(place.applied)/\(device.name).conf" }
+
+    private func tell(_ device: Told, _ own: String) async throws(ManagerError) {
         let told = try NodeFiles.text(told(device))
         guard told != own + device.configuration else { return }
         if let told, told.hasPrefix(own),
@@ -71,7 +102,7 @@ struct Tunnels {
 
     /// Changes the sources of some peers. Whose stay the same is not touched.
     private func set(
-        _ device: NodeConfiguration.Device, _ own: String, _ changes: [AllowedSources.Change]
+        _ device: Told, _ own: String, _ changes: [AllowedSources.Change]
     ) async throws(ManagerError) {
         let path = "\(place.tunnelSockets)/\(device.name).sock"
         if let request = AllowedSources.request(changes), NodeFiles.exists(path) {
@@ -102,7 +133,7 @@ struct Tunnels {
     private static let patience = Duration.seconds(5)
 
     /// Tells a device all of it.
-    private func load(_ device: NodeConfiguration.Device, _ own: String) async throws(ManagerError) {
+    private func load(_ device: Told, _ own: String) async throws(ManagerError) {
         // wg(8): a private key that is not in the file is taken away.
         let secret = "[Interface]\nPrivateKey = \(try key.privateKey())"
         let text = device.configuration.replacing("[Interface]\n", with: secret, maxReplacements: 1)

@@ -28,6 +28,6 @@ struct MoveCommand: AsyncParsableCommand {
         guard let address = IPAddress(address) else { return }
         let handover = try await network.node.move(address, to: host)
         let tenths = Int((handover.duration / .milliseconds(1) * 10).rounded())
-        print("\(address) is \(handover.host)'s; it was given over in \(tenths / 10).\(tenths % 10) ms")
+        print("\(address) is \(handover.host)'s; managers agreed in \(tenths / 10).\(tenths % 10) ms")
     }
 }

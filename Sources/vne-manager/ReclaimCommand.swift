@@ -30,7 +30,8 @@ struct ReclaimCommand: AsyncParsableCommand {
     func run() async throws {
         guard let address = IPAddress(address) else { return }
         let node = try network.node
-        let host = try await node.reclaim(address)
-        print("\(address) was \(host)'s, and is free")
+        let (owner, heir) = try await node.reclaim(address)
+        let now = heir.map { "is \($0)'s, to whom it was about to be handed over" } ?? "is free"
+        print("\(address) was \(owner)'s, and \(now)")
     }
 }

@@ -54,8 +54,15 @@ LOOPS = ("stream", "requests", "datagrams", "large")
 # From here on a sleep of five milliseconds says more of this machine than of the network.
 STALL = 0.05
 
+# How both ends of a connection find out how fast they may send: as Linux does where nobody says otherwise. BBR takes the pause
+# in which segments were lost for the way's speed, and goes on by that: up to a second without an answer, on a way that is sound.
+CONGESTION = """
+def settle(stream):
+    stream.setsockopt(socket.IPPROTO_TCP, socket.TCP_CONGESTION, b"cubic")
+"""
+
 # Answers whoever asks, by TCP and by UDP.
-ECHO = """
+ECHO = CONGESTION + """
 import threading
 def serve(client):
     with client:
@@ -71,6 +78,7 @@ def datagrams():
             server.sendto(*server.recvfrom(2048))
 threading.Thread(target=datagrams, daemon=True).start()
 with socket.create_server(("0.0.0.0", 80), backlog=128) as listener:
+    settle(listener)
     ready()
     while True:
         threading.Thread(target=serve, args=(listener.accept()[0],), daemon=True).start()
@@ -82,7 +90,7 @@ with socket.create_server(("0.0.0.0", 80), backlog=128) as listener:
 # ones that are sent less often; what they miss is what the network loses. TCP waits longer, or finds another way by
 # chance: Linux may choose anew among equal ways when a segment has to be sent again. Each line that is read ends a
 # window, which is told of, and begins another; what was without an answer when it ended is so in both.
-ASK = """
+ASK = CONGESTION + """
 import itertools, select, threading
 address, patience, strangers = sys.argv[1], float(sys.argv[2]), sys.argv[3].split(",")
 class Answers:
@@ -106,6 +114,7 @@ def talk(client, size):
 def connect(timeout):
     client = socket.create_connection((address, 80), timeout)
     client.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+    settle(client)
     return client
 def stream():
     global broken

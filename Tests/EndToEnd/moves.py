@@ -34,18 +34,19 @@ TILL = "10.10.2.200"
 # Answers a datagram with its number and this host's name, and tells another address of itself all the time, asked or not.
 ANSWER = """
 import select
+os.setsid()
 with socket.socket(type=socket.SOCK_DGRAM) as server:
     server.bind(("0.0.0.0", 80))
     ready()
     told = 0
     while True:
-        if select.select([server], [], [], 0.001)[0]:
+        if select.select([server], [], [], float(sys.argv[3]))[0]:
             data, peer = server.recvfrom(64)
             try:
                 server.sendto(data + sys.argv[1].encode(), peer)
             except OSError:
                 pass
-        if time.monotonic() - told > 0.002:
+        if time.monotonic() - told > 2 * float(sys.argv[3]):
             told = time.monotonic()
             try:
                 server.sendto(b"%.6f " % told + sys.argv[1].encode(), (sys.argv[2], 81))
@@ -53,10 +54,11 @@ with socket.socket(type=socket.SOCK_DGRAM) as server:
                 pass
 """
 
-# Asks an address every millisecond until it is told to stop, and hears who tells of himself. Prints when what was asked, and who
+# Asks an address every so often until it is told to stop, and hears who tells of himself. Prints when what was asked, and who
 # answered when; then when who told of himself, by when it was sent: what was on its way may overtake.
 ASK = """
 import select, signal
+os.setsid()
 os.nice(-10)
 stopped = []
 signal.signal(signal.SIGTERM, lambda *_: stopped.append(1))
@@ -75,7 +77,7 @@ with socket.socket(type=socket.SOCK_DGRAM) as client, socket.socket(type=socket.
             except OSError:
                 pass
             # What it could not do in time it does not make up for.
-            due = max(due + 0.001, now)
+            due = max(due + float(sys.argv[2]), now)
         for heard in select.select([client, listener], [], [], max(0, due - time.monotonic()))[0]:
             data = heard.recv(64).split()
             if heard is client:
@@ -89,7 +91,8 @@ print(json.dumps({"asked": asked, "told": sorted(told)}))
 class Moves:
     """The network, with the till attached on two hosts: web has its address, and bank waits for it. A context manager."""
 
-    def __init__(self, topology=TOPOLOGY, endpoints=None, spare=None):
+    def __init__(self, topology=TOPOLOGY, endpoints=None, spare=None, pace=0.001):
+        self.pace = pace
         self.nodes = Nodes(topology, endpoints or ENDPOINTS, spare)
 
     def __enter__(self):
@@ -104,7 +107,7 @@ class Moves:
             self.hosts["bank"].attach("till", "shop", TILL)
             self.until(lambda: self.refused("bank").get(TILL) == "web has it", "it is not refused")
             for node in OWNERS:
-                self.hosts[node].serve("till", ANSWER, node, "10.10.2.33")
+                self.hosts[node].serve("till", ANSWER, node, "10.10.2.33", self.pace)
             for node in OWNERS:
                 self.until(lambda: self.nodes.leads_to(node, "10.10.2.33"), "nothing leads to who asks")
             self.until(lambda: self.nodes.leads_to("shelf", TILL), "nothing leads to it")
@@ -152,7 +155,7 @@ class Moves:
 
     def ask(self):
         """Begins to ask for the till; what ends it says what came of it."""
-        child = self.hosts["shelf"].serve("front", ASK, TILL)
+        child = self.hosts["shelf"].serve("front", ASK, TILL, self.pace)
 
         def end():
             child.send_signal(signal.SIGTERM)

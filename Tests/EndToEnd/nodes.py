@@ -162,7 +162,7 @@ class Nodes:
 
     def manager(self, node, command, *arguments, **options):
         """Runs vne-manager on a node."""
-        return run(MANAGER, *command.split(), "--instance", self.hosts[node].name, *arguments,
+        return run(MANAGER, *command.split(), "--instance", self.hosts[node].name, *arguments, start_new_session=True,
                    preexec_fn=lambda: self.enter(node), **options)
 
     def status(self, node):
@@ -173,12 +173,14 @@ class Nodes:
         setns(self.hosts[node].namespace)
 
     def spawn(self, name, *command, node=None):
-        """Starts a program: of the manager on a node, or of the underlay."""
+        """Starts a program: of the manager on a node, or of the underlay. As services do it has a session of its own: Linux shares
+        processors between sessions first (sched(7), autogroups), and what tests do is one of them."""
         if node:
             command = [*command[:2], "--instance", self.hosts[node].name, *command[2:]]
         with (self.directory / f"{name}.log").open("a") as log:
             child = subprocess.Popen(
                 list(map(str, command)), stdout=log, stderr=subprocess.STDOUT, stdin=subprocess.DEVNULL,
+                start_new_session=True,
                 preexec_fn=lambda: self.enter(node) if node else setns(f"/run/netns/{self.name}"))
         self.children.append(child)
         return child

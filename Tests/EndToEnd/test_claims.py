@@ -229,6 +229,24 @@ with socket.socket() as client:
         for command in asks("10.10.255.1", "10.10.255.2") + knock:
             self.nodes.run("london", *command)
 
+    def test_what_a_host_gives_up_it_does_not_have_again_before_a_manager_says_so(self):
+        """Whoever hears that it is given up may give it to another host at once, whenever the answer comes."""
+        self.web.attach("till", "shop", "10.10.2.218")
+        self.wait_for("10.10.2.218", "web", "nobody leads to it")
+        for manager in MANAGERS:
+            self.keepers[manager].send_signal(signal.SIGSTOP)
+        try:
+            self.web.agent("detach", "till")
+            self.until(lambda: "10.10.2.218" not in self.claimed("web"), "it still has what it gave up")
+            self.web.attach("till", "shop", "10.10.2.218")
+            end = time.monotonic() + 1
+            while time.monotonic() < end:
+                self.assertFalse(self.nodes.has_ready("web", "10.10.2.218"))
+        finally:
+            for manager in MANAGERS:
+                self.keepers[manager].send_signal(signal.SIGCONT)
+        self.wait_for("10.10.2.218", "web", "it does not get it again", 60)
+
     def test_a_claim_is_taken_away_from_a_host_that_is_gone(self):
         self.web.attach("till", "shop", "10.10.2.214")
         self.wait_for("10.10.2.214", "web", "nobody leads to it")

@@ -45,4 +45,57 @@ import Testing
         #expect(!read().followed(by: made).isCertain(address, of: "bank"))
         #expect(!read().followed(by: made + [change("turns/web", "102", 10)]).isCertain(address, of: "web"))
     }
+
+    @Test func `who hands over what nobody is ready for keeps it`() throws {
+        let address = try #require(IPAddress(till))
+        let offered = read().followed(by: [change("moves/\(till)", "bank offered", 8)])
+        let ready = offered.followed(by: [change("moves/\(till)", "bank ready", 9)])
+        #expect(read().staying([address: "bank"], of: "web") == [address])
+        #expect(offered.staying([address: "bank"], of: "web") == [address])
+        #expect(ready.staying([address: "shelf"], of: "web") == [address])
+        #expect(ready.staying([address: "bank"], of: "web") == [])
+        // Whoever never had it does not get it that way.
+        #expect(read().staying([address: "bank"], of: "shelf") == [])
+    }
+
+    @Test func `who is ready for an address gets it if its owner is gone`() throws {
+        let address = try #require(IPAddress(till))
+        let offered = read().followed(by: [change("moves/\(till)", "bank offered", 8)])
+        #expect(read().heir(of: address) == nil)
+        #expect(offered.heir(of: address) == nil)
+        #expect(offered.followed(by: [change("moves/\(till)", "bank ready", 9)]).heir(of: address) == "bank")
+        #expect(offered.followed(by: [change("moves/\(till)", "web left", 9)]).heir(of: address) == nil)
+    }
+
+    @Test func `nobody else takes what its owner may have handed over already, also if he must not have it any more`()
+        throws
+    {
+        let topology = try TopologyFile.parse(
+            """
+            network: acme
+            addressSpace: 10.10.0.0/16
+            subnets: {nodes: 10.10.255.0/24}
+            underlays: {internet: {}}
+            environments: {shop: 10.10.2.0/24}
+            store: [london]
+            managers: {london: {address: 10.10.255.1, endpoints: {internet: 192.0.2.1}}}
+            hosts:
+              web: {address: 10.10.255.11}
+              bank: {address: 10.10.255.12, claims: 10.10.2.128/25}
+              shelf: {address: 10.10.255.13, claims: 10.10.2.128/25}
+            """, source: "topology.yaml")
+        let address = try #require(IPAddress(till))
+        let shelf = try #require(topology.node(named: "shelf"))
+        let bank = try #require(topology.node(named: "bank"))
+        let ready = read().followed(by: [change("moves/\(till)", "bank ready", 9)])
+        func changed(_ host: Node, _ state: StoreState) -> ClaimChange {
+            var change = state.claims.change(of: host, wanting: [address], in: topology)
+            state.keepForOthers(&change, of: host, in: topology)
+            return change
+        }
+        #expect(changed(shelf, read()).made == [address])
+        #expect(changed(shelf, ready).made.isEmpty)
+        #expect(changed(shelf, ready).refused == [address: .held("bank")])
+        #expect(changed(bank, ready).made == [address])
+    }
 }
