@@ -230,7 +230,7 @@ with socket.socket() as client:
             self.nodes.run("london", *command)
 
     def test_what_a_host_gives_up_it_does_not_have_again_before_a_manager_says_so(self):
-        """Whoever hears that it is given up may give it to another host at once, whenever the answer comes."""
+        # Whoever hears that it is given up may give it to another host at once, whenever the answer comes.
         self.web.attach("till", "shop", "10.10.2.218")
         self.wait_for("10.10.2.218", "web", "nobody leads to it")
         for manager in MANAGERS:

@@ -7,7 +7,8 @@ import subprocess
 import time
 import unittest
 
-from world import ASK_TCP, BPFTOOL, HOOKS, Host, MOUNT, TCP_WHO, kernel_objects, lasting, programs_on, run, sweep_once
+from world import (
+    ASK_TCP, BPFTOOL, HOOKS, Host, MOUNT, SLOWNESS, TCP_WHO, kernel_objects, lasting, programs_on, run, sweep_once)
 
 POLICY = """
 addressSpace: 10.10.0.0/16
