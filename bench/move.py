@@ -1,7 +1,7 @@
 """What who asks an application misses while its address is handed over from one host to another.
 
 `python3 bench/move.py` runs one network with three managers and three hosts. From one of the hosts the application is asked
-every millisecond; its address goes back and forth between the other two. The outage is the time from the last request that
+every four milliseconds; its address goes back and forth between the other two. The outage is the time from the last request that
 the one answered to the first one that the other did, by when they were sent. Beside each stands the longest time in which who asks did
 not get to it, and how long a commit to the store takes that moment: a part of every handover. A try in which this machine
 itself stood still is repeated.

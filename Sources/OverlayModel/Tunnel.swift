@@ -119,7 +119,7 @@ extension Topology {
     }
 
     /// The UDP port at which a node hears a tunnel.
-    func port(of tunnel: Tunnel, at node: Node) -> UInt16 {
+    public func port(of tunnel: Tunnel, at node: Node) -> UInt16 {
         let isHub = tunnel.kind == .spoke && node.role == .manager
         let offset = isHub ? 0 : tunnel.peer(of: node).number
         return tunnel.underlay.port + UInt16(truncatingIfNeeded: offset)

@@ -1,4 +1,4 @@
-import PolicyModel
+public import PolicyModel
 
 /// How fast an instance's hooks judged between two readings.
 public struct Rates: Hashable, Sendable, Codable {

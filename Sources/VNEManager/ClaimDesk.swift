@@ -11,8 +11,10 @@ actor ClaimDesk {
     private let log: @Sendable (String) -> Void
     /// What the store has, once it was read.
     private var state: StoreState?
-    /// What was committed here while all of it is being read: it may not be in what is read. nil while nothing is read.
-    private var committedMeanwhile: [StoreClient.Change]?
+    /// What was heard, or committed here, while all of it is being read: it may not be in what is read.
+    private var heardMeanwhile: [StoreClient.Change] = []
+    /// How many read all of it at the moment.
+    private var readers = 0
     /// What owners said that they handed over, and the store does not say yet.
     private var words = HandoverWords()
     /// What tunnels and routing were told last; nil if that is not known.
@@ -64,10 +66,7 @@ actor ClaimDesk {
             do throws(ManagerError) {
                 let client = try Self.client(try KeptNode(place))
                 let (read, endpoint) = try await readAnew(client)
-                state = read
-                settle()
-                wake()
-                try await believe(words.applied(to: read))
+                try await believe()
                 if failure != nil { log("\(place.label): the store answers") }
                 failure = nil
                 // Now and then all of it is read, so that a member of the store that is cut off is found out.
@@ -86,12 +85,11 @@ actor ClaimDesk {
     private func hear(_ told: [StoreClient.Change]) async throws(ManagerError) {
         take(told)
         guard let state else { return }
-        let claims = words.applied(to: state)
-        if claims != believed { try await believe(claims) }
+        if words.applied(to: state) != believed { try await believe() }
     }
 
     private func take(_ told: [StoreClient.Change]) {
-        committedMeanwhile?.append(contentsOf: told)
+        if readers > 0 { heardMeanwhile += told }
         if state?.apply(told) == true { wake() }
         settle()
     }
@@ -102,12 +100,20 @@ actor ClaimDesk {
         believed = nil
     }
 
-    /// All of the store, and what was committed here while it was read: who offers something is not told that it is not offered.
+    /// Reads all of the store, and has it be what is known, with what was heard while it was read: who offers something is not told
+    /// that it is not offered. Most of the store's managers agree to what is read, so that nothing that is known is newer.
     private func readAnew(_ client: StoreClient) async throws(ManagerError) -> (state: StoreState, endpoint: String) {
-        committedMeanwhile = []
-        defer { committedMeanwhile = nil }
-        let (state, endpoint) = try await readAtOne(client)
-        return (state.followed(by: committedMeanwhile ?? []), endpoint)
+        readers += 1
+        defer {
+            readers -= 1
+            if readers == 0 { heardMeanwhile = [] }
+        }
+        let (read, endpoint) = try await readAtOne(client)
+        let whole = read.followed(by: heardMeanwhile)
+        state = whole
+        settle()
+        wake()
+        return (whole, endpoint)
     }
 
     /// Something has changed: whoever waits for it looks.
@@ -135,14 +141,20 @@ actor ClaimDesk {
         return (read, endpoint)
     }
 
-    private func believe(_ claims: Claims) async throws(ManagerError) {
-        try await place.changing { () throws(ManagerError) in
-            let node = NetworkNode(try KeptNode(place))
-            try await node.believe(claims)
+    /// Has tunnels and routing believe what is known once nobody else changes the node.
+    private func believe() async throws(ManagerError) {
+        let claims = try await place.changing { () throws(ManagerError) -> Claims? in
+            guard let claims = believable else { return nil }
+            try await NetworkNode(try KeptNode(place)).believe(claims)
+            return claims
         }
+        guard let claims else { return }
         believed = claims
         wake()
     }
+
+    /// Whose the addresses are as far as is known here.
+    private var believable: Claims? { state.map(words.applied(to:)) }
 
     static func client(_ kept: KeptNode) throws(ManagerError) -> StoreClient {
         let endpoints = kept.topology.storeEndpoints(for: kept.node)
@@ -237,7 +249,7 @@ actor ClaimDesk {
         wake()
         let wanted = Set(request.addresses.compactMap { IPAddress($0) })
         let offers = try Self.targets(request.offers, of: host, in: topology)
-        let handovers = try Self.targets(request.handovers, of: host, in: topology)
+        let handovers = Self.handovers(request.handovers)
         let end = EngineEvents.now + min(.milliseconds(max(request.patience, 0)), Self.longestWait)
         if !handovers.isEmpty { try await hear(handovers, of: host, turn: request.turn, kept) }
         // The manager that something was offered by has the store agree to its handover; the others do where that one does not.
@@ -252,15 +264,17 @@ actor ClaimDesk {
         /// What the host had at first, and what it was told to be ready for.
         var had: Set<IPAddress>?
         var told: Set<Int> = []
+        /// Until when it is kept waiting for what is about to come, whatever it asked for.
+        var standingEnd: Duration?
         while true {
             let seen = changes
             let state: StoreState
-            if let known { state = known } else { state = try await readAtOne(client).state }
+            if let known { state = known } else { state = try await readAnew(client).state }
             let last = state.turns[host.name]?.turn ?? 0
             guard request.turn >= last else { return ClaimAnswer(later: last) }
             var change = state.claims.change(
                 of: host, wanting: wanted.union(state.staying(handovers, of: host.name)), in: topology)
-            try Self.check(offers, handovers, of: host, &change, state)
+            try Self.check(offers, handovers, of: host, in: topology, &change, state)
             state.keepForOthers(&change, of: host, in: topology)
             // What is known may be behind. Whatever it comes to, the store has to agree, so that nobody is told that he has
             // what he has no more; and it knows of this turn from here on, so that no older one changes anything.
@@ -297,7 +311,11 @@ actor ClaimDesk {
                 if !coming.isEmpty {
                     told.formUnion(coming.values.map(\.revision))
                     let ready = try await Self.standBy(coming.keys.sorted(), socket)
-                    if !ready.isEmpty, let committed = try await state.ready(ready, by: client) { take(committed) }
+                    if !ready.isEmpty, state.turns[host.name]?.turn == request.turn,
+                        let committed = try await state.ready(ready, of: host.name, by: client)
+                    {
+                        take(committed)
+                    }
                     known = self.state
                     continue
                 }
@@ -310,7 +328,10 @@ actor ClaimDesk {
             had = had ?? Set(change.held)
             // Who is about to get something is kept waiting for it.
             let isStanding = self.state?.moves.values.contains { $0.host == host.name && $0.stage == .ready } ?? false
-            let until = isStanding && request.standsBy == true ? max(end, EngineEvents.now + Self.standing) : end
+            if isStanding, request.standsBy == true, standingEnd == nil {
+                standingEnd = EngineEvents.now + Self.standing
+            }
+            let until = max(end, standingEnd ?? end)
             // Who got something is told at once, and so is who asks what became of something.
             guard change.mayPass, change.made.isEmpty, gained.isEmpty, handovers.isEmpty,
                 await hasChanged(since: seen, until: until, for: request, of: host)
@@ -341,17 +362,24 @@ actor ClaimDesk {
         return targets
     }
 
+    /// What an owner says that he handed over. He has stopped, whatever became of the other host since.
+    private static func handovers(_ words: [String: String]?) -> [IPAddress: String] {
+        Dictionary((words ?? [:]).compactMap { word, name in IPAddress(word).map { ($0, name) } }) { first, _ in first }
+    }
+
     /// Has what is handed over be the other host's with the same commit that takes it from this one. Only its owner offers and
     /// hands over an address, to a host that waits for it.
     private static func check(
-        _ offers: [IPAddress: String], _ handovers: [IPAddress: String], of host: Node, _ change: inout ClaimChange,
-        _ state: StoreState
+        _ offers: [IPAddress: String], _ handovers: [IPAddress: String], of host: Node, in topology: Topology,
+        _ change: inout ClaimChange, _ state: StoreState
     ) throws(ManagerError) {
         for address in offers.keys where !change.held.contains(address) {
             throw ManagerError(.failed, "\(host.name) does not have \(address), and cannot hand it over")
         }
         for (address, name) in handovers {
             if change.ended.contains(address) {
+                // Who must not have it any more does not get it; then it is nobody's.
+                guard topology.node(named: name)?.mayClaim(address) == true else { continue }
                 change.passed[address] = name
                 change.refused[address] = .held(name)
             } else if !change.held.contains(address), let claim = state.claims.holders[address] {
@@ -373,10 +401,13 @@ actor ClaimDesk {
         guard !heard.isEmpty else { return }
         wake()
         try await place.changing { () throws(ManagerError) in
-            let tunnels = NetworkNode(kept).tunnels
+            let node = NetworkNode(kept)
             for address in heard {
-                guard let name = handovers[address], let key = kept.keys[name] else { continue }
-                try await tunnels.give(address, to: key)
+                // It may be another one's by now.
+                guard let name = handovers[address], let key = kept.keys[name],
+                    isHanded(address, to: name), node.isUp
+                else { continue }
+                try await node.tunnels.give(address, to: key)
             }
         }
     }
@@ -387,12 +418,19 @@ actor ClaimDesk {
         _ offers: [IPAddress: String], of host: String, turn: Int
     ) async throws(ManagerError) -> [IPAddress: String] {
         let end = EngineEvents.now + Self.longestOffer
+        var isSettled = false
         while true {
             let seen = changes
             let pending = offers.filter { address, name in
                 state?.moves[address]?.stage != .ready || believed?.holders[address]?.alternate != name
             }
-            if pending.isEmpty { break }
+            if pending.isEmpty {
+                guard !isSettled else { return [:] }
+                try? await Task.sleep(for: Self.settling)
+                isSettled = true
+                continue
+            }
+            isSettled = false
             // A host that does not want it says so with whatever it asks for.
             let isOff = offers.contains { address, name in state.map { $0.moves[address]?.host != name } ?? false }
             guard !isOff, await hasChanged(since: seen, until: end) else {
@@ -404,8 +442,6 @@ actor ClaimDesk {
                 }
             }
         }
-        try? await Task.sleep(for: Self.settling)
-        return [:]
     }
 
     /// Has a host be ready for what is coming to it; returns what it is ready for.
@@ -421,6 +457,10 @@ actor ClaimDesk {
         }
         let ready = Set(told.ready.compactMap { IPAddress($0) })
         return addresses.filter(ready.contains)
+    }
+
+    private func isHanded(_ address: IPAddress, to host: String) -> Bool {
+        state.map { words.handed(to: host, by: $0).contains(address) } ?? false
     }
 
     // MARK: Waiting and answering

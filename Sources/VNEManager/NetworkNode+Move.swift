@@ -101,28 +101,30 @@ extension NetworkNode {
     ) async throws(ManagerError) -> Outcome {
         let conversation = try await ClaimConversation(with: manager, in: place.namespace)
         let place = place
-        let wanted = try await wanted()
-        let offering = try await place.changing { () throws(ManagerError) -> ClaimRequest in
+        let (offering, wanted) = try await place.changing { () throws(ManagerError) -> (ClaimRequest, Set<IPAddress>) in
+            let found = try await self.wanted()
             let turn = try ClaimTurn.next(place, after: known)
-            var request = try request(turn: turn, wanting: wanted.union([address]))
-            request.offers = ["\(address)": name]
-            try await giveUp(allBut: request)
-            return request
+            var offering = try request(turn: turn, wanting: found.union([address]))
+            offering.offers = ["\(address)": name]
+            try await giveUp(allBut: offering)
+            return (offering, found)
         }
         let offer = try await conversation.ask(offering)
         if let later = offer.later { return .later(later) }
         if let failure = offer.failure { return .failed(failure) }
         if let reason = offer.refused["\(address)"] { return .refused(reason) }
-        // The others are told as well: whoever forwards to the address need not hear of it from the store.
-        let conversations = [conversation] + (await connected(to: managerEnds.filter { $0 != manager }))
-        let handover = try await place.changing { () throws(ManagerError) -> (begun: Duration, turn: Int)? in
+        let handover = try await place.changing {
+            () throws(ManagerError) -> (begun: Duration, turn: Int, to: [ClaimConversation])? in
             // Its answer has the owner's consent as it is now.
             guard try ClaimTurn.last(place) == offering.turn else { return nil }
             let turn = try ClaimTurn.next(place, after: offering.turn)
-            return (try await stop(address, for: name, turn: turn, wanting: wanted, telling: conversations), turn)
+            // The others are told as well: whoever forwards to the address need not hear of it from the store.
+            let conversations = [conversation] + (await connected(to: managerEnds.filter { $0 != manager }))
+            let begun = try await stop(address, for: name, turn: turn, wanting: wanted, telling: conversations)
+            return (begun, turn, conversations)
         }
         guard let handover else { return .later(offering.turn) }
-        let answer = try await Self.first(of: conversations)
+        let answer = try await Self.first(of: handover.to)
         let duration = EngineEvents.now - handover.begun
         guard answer.later == nil else { return .failed("something else was asked for meanwhile") }
         try await place.changing { () throws(ManagerError) in
@@ -233,10 +235,14 @@ extension NetworkNode {
     /// Does not have any more what a request does not want, before anybody hears of the request: another host may have it as soon
     /// as that.
     func giveUp(allBut request: ClaimRequest) async throws(ManagerError) {
-        let kept = claimed.intersection(request.addresses.compactMap { IPAddress($0) })
-        guard kept != claimed || request.handovers != nil else { return }
+        let before = claimed
+        let kept = before.intersection(request.addresses.compactMap { IPAddress($0) })
+        guard kept != before || request.handovers != nil else { return }
+        let isRunning = isUp && !self.kept.isDown
+        // Whatever fails from here on, nothing is let through.
+        if isRunning { try await close(before.subtracting(kept)) }
         try keep(claimed: kept)
-        if isUp, !self.kept.isDown { try await leadToApplications() }
+        if isRunning { try await leadToApplications() }
     }
 
     private func keep(claimed: Set<IPAddress>) throws(ManagerError) {
@@ -250,9 +256,10 @@ extension NetworkNode {
         telling conversations: [ClaimConversation]
     ) async throws(ManagerError) -> Duration {
         let handing = try handing.merging(["\(address)": name]) { $1 }
+        // The first of these files is the one that “run” hears of: whatever becomes of this process, it finds out.
+        try keep(passing: passing.union([address]))
         try NodeFiles.write(
             handing.sorted { $0.key < $1.key }.map { "\($0) \($1)\n" }.joined(), to: place.handing, isDurable: true)
-        try keep(passing: passing)
         try keep(claimed: claimed.subtracting([address]))
         let text = try ClaimConversation.text(try request(turn: turn, wanting: wanted))
         let namespace = place.namespace

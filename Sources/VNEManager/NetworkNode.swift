@@ -21,7 +21,8 @@ public struct NetworkNode: Sendable {
     var routing: Routing { running.routing }
     var probing: Probing { running.probing }
     var store: Store { running.store }
-    var isUp: Bool { running.isUp }
+    /// Whether the network's namespace is there.
+    public var isUp: Bool { running.isUp }
 
     /// Brings the node up, or to what is kept if it is up. Nobody else changes networks of the node meanwhile
     /// (``NetworkPlace/changing(_:)``).

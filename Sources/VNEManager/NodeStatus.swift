@@ -85,6 +85,12 @@ public struct NodeStatus: Codable, Hashable, Sendable {
         public var destination: String
         /// The nodes that it leads through next, by their names.
         public var through: [String]
+
+        /// A way.
+        public init(destination: String, through: [String]) {
+            self.destination = destination
+            self.through = through
+        }
     }
 
     /// Whether every tunnel that carries data carries packets of every size, and has a neighbour that routes.

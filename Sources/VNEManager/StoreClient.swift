@@ -31,9 +31,8 @@ struct StoreClient: Sendable {
         // All keys that begin with the root: those before the next text of that length.
         let all = Range(key: Self.encoded(Self.root), range_end: Self.encoded("/vne0"))
         let (answer, endpoint) = try await ask("/v3/kv/range", all)
-        var state = StoreState(revision: try answer.header.number())
-        state.apply(try (answer.kvs ?? []).map { entry throws(ManagerError) in try entry.change() })
-        return (state, endpoint)
+        let entries = try (answer.kvs ?? []).map { entry throws(ManagerError) in try entry.change() }
+        return (StoreState(revision: try answer.header.number(), entries), endpoint)
     }
 
     /// Changes keys, all of them or none.

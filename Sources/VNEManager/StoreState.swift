@@ -40,13 +40,20 @@ struct StoreState: Sendable {
     private static let turnsRoot = StoreClient.root + "turns/"
     private static let movesRoot = StoreClient.root + "moves/"
 
-    init(revision: Int) {
+    /// All that the store had at a revision.
+    init(revision: Int, _ entries: [StoreClient.Change]) {
         self.revision = revision
+        take(entries)
     }
 
-    /// Takes changes in; those that are older than what is known already change nothing.
+    /// Takes changes in; those that are older than what is known already change nothing. What is not there any more has no
+    /// revision that a change would be older than: nothing is taken in from before all was read.
     /// - Returns: whether a claim or a handover is another one now.
     @discardableResult mutating func apply(_ changes: [StoreClient.Change]) -> Bool {
+        take(changes.filter { $0.revision > revision })
+    }
+
+    @discardableResult private mutating func take(_ changes: [StoreClient.Change]) -> Bool {
         var isOther = false
         defer {
             for address in claims.holders.keys { claims.holders[address]?.alternate = moves[address]?.host }
@@ -80,8 +87,7 @@ struct StoreState: Sendable {
     /// The same with changes that may have been committed since it was read.
     func followed(by changes: [StoreClient.Change]) -> StoreState {
         var later = self
-        // What is not there any more has no revision that a change would be older than.
-        later.apply(changes.filter { $0.revision > revision })
+        later.apply(changes)
         return later
     }
 
@@ -104,10 +110,12 @@ struct StoreState: Sendable {
         let values: [(String, String?)] =
             change.made.map { (Self.key($0), host) } + change.ended.map { (Self.key($0), change.passed[$0]) }
         let moves = self.moves(after: change, of: host, offers: offers)
+        // A handover that is not known here may be one by which somebody has the address already.
+        let handovers = Set(moves.keys).union(change.made).union(offers.keys)
         return try await client.commit(
             [(Self.turnsRoot + host, "\(turn)")] + values + moves.map { (Self.movesRoot + "\($0.key)", $0.value) },
             if: [(Self.turnsRoot + host, turns[host]?.revision ?? 0)] + conditions
-                + moves.keys.map { (Self.movesRoot + "\($0)", self.moves[$0]?.revision ?? 0) })
+                + handovers.map { (Self.movesRoot + "\($0)", self.moves[$0]?.revision ?? 0) })
     }
 
     /// What becomes of handovers: none if they stay as they are.
@@ -128,12 +136,15 @@ struct StoreState: Sendable {
         }
     }
 
-    /// Has everybody know that a host is ready for what is coming to it.
-    func ready(_ addresses: [IPAddress], by client: StoreClient) async throws(ManagerError) -> [StoreClient.Change]? {
+    /// Has everybody know that a host is ready for what is coming to it, if it asked for nothing since.
+    func ready(
+        _ addresses: [IPAddress], of host: String, by client: StoreClient
+    ) async throws(ManagerError) -> [StoreClient.Change]? {
         let coming = addresses.compactMap { address in moves[address].map { (address, $0) } }
         return try await client.commit(
             coming.map { (Self.movesRoot + "\($0)", "\($1.host) ready") },
-            if: coming.map { (Self.movesRoot + "\($0)", $1.revision) })
+            if: coming.map { (Self.movesRoot + "\($0)", $1.revision) }
+                + [(Self.turnsRoot + host, turns[host]?.revision ?? 0)])
     }
 
     /// What of a host's handovers stays its own: nobody is ready for it, so nobody was told that he has it, or he gave it up since.

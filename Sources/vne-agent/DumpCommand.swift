@@ -1,4 +1,5 @@
 import ArgumentParser
+import PolicyModel
 import VNEAgent
 import VNEBPF
 

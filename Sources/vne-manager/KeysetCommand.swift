@@ -153,9 +153,7 @@ struct ShowKeysetCommand: ParsableCommand {
     func run() throws {
         let view = KeysetView(try keyset.open().keyset, at: .now)
         guard json else { return print(view.text) }
-        let encoder = JSONEncoder()
-        encoder.outputFormatting = [.prettyPrinted, .sortedKeys, .withoutEscapingSlashes]
-        print(String(decoding: try encoder.encode(view), as: UTF8.self))
+        try Console.show(view)
     }
 }
 

@@ -122,9 +122,7 @@ struct StatusCommand: AsyncParsableCommand {
     func run() async throws {
         let status = try await network.node.status()
         if json {
-            let encoder = JSONEncoder()
-            encoder.outputFormatting = [.prettyPrinted, .sortedKeys, .withoutEscapingSlashes]
-            print(String(decoding: try encoder.encode(status), as: UTF8.self))
+            try Console.show(status)
         } else {
             print(status.text)
         }

@@ -22,9 +22,7 @@ struct RosterCommand: AsyncParsableCommand {
             )
         }
         guard json else { return print(view.text) }
-        let encoder = JSONEncoder()
-        encoder.outputFormatting = [.prettyPrinted, .sortedKeys, .withoutEscapingSlashes]
-        print(String(decoding: try encoder.encode(view), as: UTF8.self))
+        try Console.show(view)
     }
 }
 

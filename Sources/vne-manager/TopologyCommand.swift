@@ -70,9 +70,7 @@ struct ShowTopologyCommand: ParsableCommand {
     func run() throws {
         let view = TopologyView(try topology.topology())
         guard json else { return print(view.text) }
-        let encoder = JSONEncoder()
-        encoder.outputFormatting = [.prettyPrinted, .sortedKeys, .withoutEscapingSlashes]
-        print(String(decoding: try encoder.encode(view), as: UTF8.self))
+        try Console.show(view)
     }
 }
 

@@ -35,8 +35,8 @@ struct VNEManagerCommand: AsyncParsableCommand {
             """,
         version: "vne-manager 0.1.0",
         subcommands: [
-            InitCommand.self, InviteCommand.self, JoinCommand.self, StatusCommand.self, UpCommand.self,
-            DownCommand.self,
+            InitCommand.self, InviteCommand.self, JoinCommand.self, StatusCommand.self, DoctorCommand.self,
+            NetworksCommand.self, LinksCommand.self, RoutesCommand.self, UpCommand.self, DownCommand.self,
             DrainCommand.self, LeaveCommand.self, RunCommand.self, ProbeCommand.self, MoveCommand.self,
             ReclaimCommand.self,
             ExecCommand.self, TopologyCommand.self, RosterCommand.self, RevokeNodeCommand.self, TakeOverCommand.self,
@@ -105,5 +105,12 @@ enum Console {
     static func error(_ text: String) {
         var line = text.hasSuffix("\n") ? text : text + "\n"
         line.withUTF8 { bytes in _ = unsafe write(STDERR_FILENO, bytes.baseAddress, bytes.count) }
+    }
+
+    /// Prints JSON.
+    static func show(_ view: some Encodable) throws {
+        let encoder = JSONEncoder()
+        encoder.outputFormatting = [.prettyPrinted, .sortedKeys, .withoutEscapingSlashes]
+        print(String(decoding: try encoder.encode(view), as: UTF8.self))
     }
 }

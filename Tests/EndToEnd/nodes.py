@@ -50,7 +50,7 @@ class Nodes:
                 self.wire(node)
             for node in self.disks:
                 self.store(node).mkdir(parents=True)
-                run("mount", "-t", "tmpfs", "-o", "size=320m", "tmpfs", self.store(node))
+                run("mount", "-t", "tmpfs", "-o", "size=768m", "tmpfs", self.store(node))
             self.start()
         except BaseException:
             self.__exit__()

@@ -340,7 +340,7 @@ with socket.socket() as client:
 
         def begin(manager):
             self.assertEqual(self.nodes.begin(manager).wait(), 0)
-            self.nodes.keep(manager)
+            self.keepers[manager] = self.nodes.keep(manager)
         self.nodes.kill("rome")
         # Two of three are enough.
         self.bank.attach("safe", "shop", "10.10.2.221")

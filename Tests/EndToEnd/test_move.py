@@ -80,7 +80,9 @@ class Move(unittest.TestCase):
         owner, other = self.moves.place()
         turn = int(time.time() * 1000) + 3600_000
         for to, sentence in (("shelf", "does not let shelf claim"), ("rome", "is no other host")):
-            self.assertIn(sentence, self.request(owner, turn, handovers={TILL: to})["failure"])
+            self.assertIn(sentence, self.request(owner, turn, offers={TILL: to}, addresses=[TILL])["failure"])
+            # Who must not have it cannot be ready for it either.
+            self.assertEqual(self.request(owner, turn, handovers={TILL: to})["held"], [TILL])
         answer = self.request("shelf", turn, offers={TILL: other}, addresses=[TILL])
         self.assertIn("does not have", answer["failure"])
         for source in (other, "shelf"):

@@ -118,6 +118,57 @@ class Network(unittest.TestCase):
         down = self.nodes.manager("london", "status").stdout
         self.assertIn("BIRD does not run", down)
 
+    def view(self, node, command, check=True):
+        """What a command says with --json, which is what its schema says."""
+        shown = json.loads(self.nodes.manager(node, f"{command} --json", check=check).stdout)
+        validator(command.split()[0]).validate(shown)
+        return shown
+
+    def test_links_ways_and_networks_of_a_node_are_shown(self):
+        self.nodes.wait_until(lambda: self.have_ways("london", "paris"), 30 * SLOWNESS, "there are no two ways")
+        self.assertEqual([(link["node"], link["link"]) for link in self.view("web", "links")],
+                         [("london", "good"), ("paris", "good")])
+        self.assertRegex(self.nodes.manager("web", "links").stdout, r"(?m)^london +internet +192\.0\.2\.1:\d+ +good +Established")
+        self.assertIn({"destination": ADDRESSES["bank"], "through": ["london", "paris"]}, self.view("web", "routes"))
+        # That of the host it belongs to, and not the address's own.
+        self.assertEqual(self.view("web", "routes 10.10.2.49"),
+                         [{"destination": "10.10.2.48/28", "through": ["london", "paris"]}])
+        self.assertEqual(self.nodes.manager("web", "routes 10.10.2.49").stdout, "TO             THROUGH\n"
+                         "10.10.2.48/28  london, paris\n")
+        none = self.nodes.manager("web", "routes 10.10.9.9", check=False)
+        self.assertEqual((none.returncode, none.stdout, none.stderr), (1, "", "vne-manager: web has no way to 10.10.9.9\n"))
+        self.assertEqual(self.nodes.manager("web", "routes till", check=False).returncode, 2)
+        self.assertEqual(self.view("web", "networks"), [
+            {"network": "acme", "node": "web", "role": "host", "address": ADDRESSES["web"], "state": "up"}])
+
+    def wrong(self, node):
+        """What a node says is wrong with it, by what it is about."""
+        return {finding["subject"]: (finding["what"], finding.get("remedy", ""))
+                for finding in self.view(node, "doctor", check=False)["findings"] if finding["grade"] == "wrong"}
+
+    def test_a_node_says_what_is_wrong_with_it_and_what_to_do(self):
+        self.nodes.wait_until(lambda: self.have_ways("london", "paris"), 30 * SLOWNESS, "there are no two ways")
+        self.nodes.wait_until(lambda: not self.wrong("web"), 30 * SLOWNESS, "it finds something wrong with a sound node")
+        sound = self.nodes.manager("web", "doctor", "--all")
+        self.assertIn("right: tunnel to paris over internet: good", sound.stdout)
+        # What has no application has nobody to lead to.
+        self.assertIn("notice: applications: ", self.nodes.manager("web", "doctor").stdout)
+        os.kill(int(self.nodes.place("web", "bird.pid").read_text()), signal.SIGKILL)
+        run("ip", "-n", self.nodes.hosts["paris"].name, "link", "set", "eth0", "down")
+        subject = "tunnel to paris over internet"
+        self.nodes.wait_until(lambda: {"engines", subject} <= set(self.wrong("web")), 10 * SLOWNESS, "it finds nothing wrong")
+        wrong = self.wrong("web")
+        self.assertEqual(wrong["engines"][0], "BIRD does not run")
+        self.assertIn("vne-manager up mends it", wrong["engines"][1])
+        self.assertIn("it forwards nothing", wrong[subject][0])
+        self.assertIn("192.0.2.2, UDP port ", wrong[subject][1])
+        self.assertEqual(self.nodes.manager("web", "doctor", check=False).returncode, 1)
+        self.nodes.manager("web", "up")
+        self.assertNotIn("engines", self.wrong("web"))
+        self.nodes.manager("web", "down")
+        self.assertEqual(self.wrong("web"), {"node": ("it was taken down", "vne-manager up")})
+        self.assertEqual(self.view("web", "networks")[0]["state"], "down")
+
     def test_a_drained_manager_is_no_way_and_is_one_again(self):
         self.nodes.wait_until(lambda: self.have_ways("london", "paris"), 30 * SLOWNESS, "there are no two ways")
         processes = self.engines("london")

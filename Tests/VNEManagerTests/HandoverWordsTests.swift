@@ -13,14 +13,13 @@ import Testing
 
     /// Web has the till since revision 5, and said so in its turn 100; bank is ready for it.
     private func ready(_ changes: StoreClient.Change...) -> StoreState {
-        var state = StoreState(revision: 7)
-        state.apply(
+        let read = StoreState(
+            revision: 7,
             [
                 change("claims/\(till)", "web", 5), change("turns/web", "100", 6),
                 change("moves/\(till)", "bank ready", 7),
-            ]
-                + changes)
-        return state
+            ])
+        return read.followed(by: changes)
     }
 
     @Test func `what an owner handed over is the other one's before the store says so`() throws {

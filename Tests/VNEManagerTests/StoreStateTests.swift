@@ -13,9 +13,7 @@ import Testing
 
     /// What was read at revision 7: web has the till, and nothing is offered.
     private func read() -> StoreState {
-        var state = StoreState(revision: 7)
-        state.apply([change("claims/\(till)", "web", 5), change("turns/web", "100", 7)])
-        return state
+        StoreState(revision: 7, [change("claims/\(till)", "web", 5), change("turns/web", "100", 7)])
     }
 
     @Test func `what was committed while the store was read is not forgotten`() throws {
@@ -33,6 +31,16 @@ import Testing
         ])
         #expect(same.claims.holders[address]?.host == "web")
         #expect(same.moves.isEmpty)
+    }
+
+    @Test func `what is gone does not come back with what is heard late`() throws {
+        let address = try #require(IPAddress(till))
+        var state = StoreState(revision: 9, [change("claims/\(till)", "web", 5)])
+        // Ready at 7, and withdrawn at 8.
+        state.apply([change("moves/\(till)", "bank ready", 7)])
+        #expect(state.moves[address] == nil)
+        state.apply([change("moves/\(till)", "bank offered", 10)])
+        #expect(state.moves[address]?.stage == .offered)
     }
 
     @Test func `a claim is certain if nothing that the host asked for since can have ended it`() throws {
