@@ -26,6 +26,7 @@ public struct ClaimRequest: Codable, Hashable, Sendable {
     /// Whatever a later request does not offer is no more.
     public var offers: [String: String]?
     /// What it hands over, to whom it was offered to: it is not among the addresses, and the host has stopped to let it through.
+    /// All managers are told; the answer says what became of it, and the host has it still where nobody is ready for it any more.
     public var handovers: [String: String]?
 
     /// A request.

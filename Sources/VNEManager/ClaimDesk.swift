@@ -20,7 +20,7 @@ actor ClaimDesk {
     /// What tunnels and routing were told last; nil if that is not known.
     private var believed: Claims?
     /// What is kept of the network, as long as nothing of that is another file.
-    private var known: (files: [FileIdentity?], kept: KeptNode)?
+    private var lastKept: (files: [FileIdentity?], node: KeptNode)?
     /// How often something has changed here since: claims, what is believed, or who asked last.
     private var changes = 0
     /// Who waits for that.
@@ -204,9 +204,9 @@ actor ClaimDesk {
     /// What is kept of the network.
     private func current() throws(ManagerError) -> KeptNode {
         let files = KeptNode.identities(place)
-        if let known, known.files == files { return known.kept }
+        if let lastKept, lastKept.files == files { return lastKept.node }
         let kept = try KeptNode(place)
-        known = (files, kept)
+        lastKept = (files, kept)
         return kept
     }
 

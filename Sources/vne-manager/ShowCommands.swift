@@ -108,7 +108,7 @@ struct RoutesCommand: AsyncParsableCommand {
         let status = try await network.node.status()
         var routes = status.routes
         if let address = address.flatMap({ IPAddress($0) }) {
-            if status.applications.contains("\(address)") {
+            if status.address == "\(address)" || status.applications.contains("\(address)") {
                 // What is here needs no way.
                 routes = [.init(destination: "\(address)", through: [])]
             } else {
@@ -122,7 +122,7 @@ struct RoutesCommand: AsyncParsableCommand {
             try Console.show(routes)
         } else if address == nil || !routes.isEmpty {
             let rows = routes.map {
-                [$0.destination, $0.through.isEmpty ? "this host" : $0.through.joined(separator: ", ")]
+                [$0.destination, $0.through.isEmpty ? "this node" : $0.through.joined(separator: ", ")]
             }
             print(Table(["TO", "THROUGH"], rows: rows))
         }

@@ -5,10 +5,9 @@ servers that all listen on 0.0.0.0:80, tries who reaches whom, prints a table, a
 """
 
 import sys
-import time
 
 from servers import nginx, redis
-from world import AGENT, ASK_TCP, ASK_UDP, Host, TCP_WHO, UDP_WHO, kernel_objects, sweep
+from world import AGENT, ASK_TCP, ASK_UDP, Host, TCP_WHO, UDP_WHO, kernel_objects, left_behind, sweep
 
 POLICY = """
 addressSpace: 10.10.0.0/16
@@ -104,15 +103,12 @@ def main():
             wrong += got != expected
             print(f"  {source:8} {destination:22} {why:21} {expected:17} {got:17} {'ok' if got == expected else 'WRONG'}")
         print("\n" + host.agent("status").stdout)
-    deadline = time.monotonic() + 10
-    while kernel_objects() != before and time.monotonic() < deadline:
-        time.sleep(0.1)
+    left = left_behind(before, 10)
     after = kernel_objects()
     for kind in before:
-        counts = [len(value) if isinstance(value, list) else value for value in (before[kind], after[kind])]
-        print(f"  {kind:9} before {counts[0]:3}, after {counts[1]:3}")
-    if after != before:
-        sys.exit("demo: something was left behind")
+        print(f"  {kind:9} before {len(before[kind]):3}, after {len(after[kind]):3}")
+    if left:
+        sys.exit(f"demo: something was left behind: {left}")
     if wrong:
         sys.exit(f"demo: {wrong} tries did not go as expected")
     print("\nEverything as expected, nothing left behind.")

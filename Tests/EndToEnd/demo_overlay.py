@@ -14,7 +14,7 @@ from demo import fetch
 from nodes import MANAGER, InvitedNodes
 from servers import nginx, redis
 from test_network import ASK_ALWAYS, ECHO
-from world import AGENT, ASK_TCP, PYTHON_PRELUDE, TCP_WHO, kernel_objects, run, sweep
+from world import AGENT, ASK_TCP, PYTHON_PRELUDE, TCP_WHO, kernel_objects, left_behind, run, sweep
 
 TOPOLOGY = """network: acme
 addressSpace: 10.10.0.0/16
@@ -177,11 +177,8 @@ def main():
         demo = Demo(nodes)
         demo.run(begun)
         print("\n" + nodes.manager("one", "status").stdout)
-    deadline = time.monotonic() + 10
-    while kernel_objects() != before and time.monotonic() < deadline:
-        time.sleep(0.1)
-    if kernel_objects() != before:
-        sys.exit("demo-overlay: something was left behind")
+    if left := left_behind(before, 10):
+        sys.exit(f"demo-overlay: something was left behind: {left}")
     if demo.wrong:
         sys.exit(f"demo-overlay: {demo.wrong} tries did not go as expected")
     print("Everything as expected, nothing left behind.")

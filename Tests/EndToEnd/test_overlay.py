@@ -135,6 +135,7 @@ class Network(unittest.TestCase):
                          [{"destination": "10.10.2.48/28", "through": ["london", "paris"]}])
         self.assertEqual(self.nodes.manager("web", "routes 10.10.2.49").stdout, "TO             THROUGH\n"
                          "10.10.2.48/28  london, paris\n")
+        self.assertEqual(self.nodes.manager("web", f"routes {ADDRESSES['web']}").stdout.splitlines()[1], "10.10.255.11  this node")
         none = self.nodes.manager("web", "routes 10.10.9.9", check=False)
         self.assertEqual((none.returncode, none.stdout, none.stderr), (1, "", "vne-manager: web has no way to 10.10.9.9\n"))
         self.assertEqual(self.nodes.manager("web", "routes till", check=False).returncode, 2)

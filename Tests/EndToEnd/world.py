@@ -78,13 +78,26 @@ def programs_on(cgroup):
 
 
 def kernel_objects():
-    """How many programs, links and maps of ours the kernel holds, and what is pinned."""
+    """Which programs, links and maps the kernel holds, by their numbers, which it never gives again; what is pinned, and our
+    cgroups."""
     def named(kind):
         listed = json.loads(run(BPFTOOL, "-j", kind).stdout.strip() or "[]")
         return sorted(entry["id"] for entry in listed)
     pins = sorted(str(path) for path in Path("/sys/fs/bpf").rglob("*")) if Path("/sys/fs/bpf").exists() else []
-    return {"programs": len(named("prog")), "maps": len(named("map")), "links": len(named("link")), "pins": pins,
+    return {"programs": named("prog"), "maps": named("map"), "links": named("link"), "pins": pins,
             "cgroups": sorted(str(path) for path in MOUNT.rglob(f"{PREFIX}*"))}
+
+
+def left_behind(before, patience=0):
+    """What the kernel has that it had not before, by its kind; waited for that long at most until that is nothing. What others
+    left before it gives back in its own time, and that is no matter."""
+    deadline = time.monotonic() + patience
+    while True:
+        now = kernel_objects()
+        found = {kind: sorted(set(now[kind]) - set(before[kind])) for kind in now if set(now[kind]) - set(before[kind])}
+        if not found or time.monotonic() >= deadline:
+            return found
+        time.sleep(0.1)
 
 
 def kill_cgroup(path):
