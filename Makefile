@@ -130,7 +130,7 @@ test-e2e: packages-test deb ## tests on real applications, hosts and attacks (ro
 
 test-overlay: packages-test build ## the part of test-e2e that is about networks across hosts (root)
 	@./packaging/need-root test-overlay
-	cd Tests/EndToEnd && python3 -m unittest -v test_overlay test_network test_claims test_underlays test_faults
+	cd Tests/EndToEnd && python3 -m unittest -v test_overlay test_network test_policies test_claims test_underlays test_faults
 
 endurance: packages-test deb ## kill the daemon KILLS times and upgrade the package UPGRADES times under load (root)
 	@./packaging/need-root endurance

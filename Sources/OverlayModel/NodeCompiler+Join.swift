@@ -43,18 +43,12 @@ extension NodeCompiler {
         ]
     }
 
-    /// What the isolator of this host has to know of the network, as a policy: who may talk to whom is added to it.
+    /// What the isolator of this host has to know of the network, as a policy.
     private var isolatorFile: NodeConfiguration.File {
-        var lines = ["addressSpace: [\(topology.addressSpace.map(text).joined(separator: ", "))]"]
         let carriers =
             isApart ? devices.filter { $0.tunnels.contains(where: \.carriesData) }.map(\.name) : [Self.carrier]
-        lines.append("addressSpaceInterfaces: [\(carriers.joined(separator: ", "))]")
-        lines.append(topology.environments.isEmpty ? "environments: {}" : "environments:")
-        for environment in topology.environments {
-            lines.append(
-                "  \(environment.name): {addresses: [\(environment.addresses.map(text).joined(separator: ", "))]}")
-        }
-        return NodeConfiguration.File(path: "policy.yaml", text: lines.joined(separator: "\n") + "\n")
+        let policy = topology.policy(of: node, interfaces: carriers, isApart: isApart)
+        return NodeConfiguration.File(path: "policy.yaml", text: policy.yaml)
     }
 }
 

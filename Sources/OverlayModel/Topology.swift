@@ -16,8 +16,10 @@ public struct Topology: Hashable, Sendable {
     public var linkSubnet: IPPrefix
     /// What nodes reach each other over, in the order of the file.
     public var underlays: [Underlay]
-    /// The network's environments: their addresses are announced by whichever host has them.
-    public var environments: [NetworkEnvironment]
+    /// The network's environments, and who may talk to whom: the same on every host.
+    public var environments: [Environment]
+    /// What is known by a name on every host, whichever of them it runs on. Each has an address.
+    public var applications: [Application]
     /// Managers and hosts, by their numbers.
     public var nodes: [Node]
     /// The managers that keep the claims of addresses, in the order of the file; none where nothing may be claimed.
@@ -49,14 +51,6 @@ public struct Underlay: Hashable, Sendable {
     public var port: UInt16
     /// Where the file has it.
     public var line: Int
-}
-
-/// An environment, as far as the network has to know it. Who may talk to whom is the policy's.
-public struct NetworkEnvironment: Hashable, Sendable {
-    /// The environment's name.
-    public var name: String
-    /// Its prefixes.
-    public var addresses: [IPPrefix]
 }
 
 /// A manager or a host.
@@ -123,6 +117,28 @@ extension Topology {
     /// Who runs applications, by their numbers.
     public var hosts: [Node] { nodes.filter { $0.role == .host } }
 
+    /// What the isolator of a host is told: the same of every host's, but for the cgroups of applications, which are
+    /// those of hosts that may have their addresses.
+    /// - Parameters:
+    ///   - interfaces: those on which sources of the address space are believed.
+    ///   - isApart: the network is not the machine's own, so that it has no say about the machine's cgroups.
+    func policy(of node: Node, interfaces: [String], isApart: Bool) -> Policy {
+        var applications = applications
+        for index in applications.indices {
+            let addresses = applications[index].addresses?.all ?? []
+            if isApart || !addresses.allSatisfy(node.mayHave) { applications[index].cgroup = nil }
+        }
+        return Policy(
+            addressSpace: addressSpace, addressSpaceInterfaces: interfaces,
+            hostnames: applications.contains { $0.hostname != nil } ? .all : .attached, environments: environments,
+            applications: applications, source: source)
+    }
+
     /// The node of a name.
     public func node(named name: String) -> Node? { nodes.first { $0.name == name } }
+}
+
+extension Node {
+    /// Whether an application of this host may have an address, be it for good or as long as no other host has it.
+    public func mayHave(_ address: IPAddress) -> Bool { (applications + claims).contains { $0.contains(address) } }
 }

@@ -27,6 +27,7 @@ struct TopologyChecks {
         checkEndpoints()
         checkApplications()
         checkClaims()
+        checkNamedApplications(isComplete: isComplete)
         let managers = draft.nodes.filter { $0.role == .manager }.map(\.name.value)
         nodes = draft.nodes.compactMap { node($0, managers: managers) }.sorted { $0.number < $1.number }
         joinDirectly()
@@ -52,10 +53,12 @@ struct TopologyChecks {
         }
         add(draft.nodeSubnet.map { [$0] } ?? [], of: "the subnet for nodes")
         add(draft.clientSubnet.map { [$0] } ?? [], of: "the subnet for clients")
-        for environment in draft.environments {
-            add(environment.addresses, of: "environment \(environment.name.value.quoted)")
+        let ownCount = owners.count
+        for part in draft.policy.environments {
+            add(part.addresses, of: "environment \(part.environment.name.quoted)")
         }
-        for (later, earlier) in OverlapSweep().run(items) {
+        // What environments have in common with each other is the policy's to say.
+        for (later, earlier) in OverlapSweep().run(items) where min(later.owner, earlier.owner) < ownCount {
             let what = later.owner == earlier.owner ? "" : " of \(owners[earlier.owner])"
             report(
                 later.mark,
@@ -63,7 +66,7 @@ struct TopologyChecks {
                     + "line \(earlier.mark.line)")
         }
         guard let space = draft.space else { return }
-        for item in items where !space.contains(where: { $0.value.contains(item.prefix) }) {
+        for item in items where item.owner < ownCount && !space.contains(where: { $0.value.contains(item.prefix) }) {
             report(
                 item.mark, "\("\(item.prefix)".quoted) of \(owners[item.owner]) is outside the address space")
         }
@@ -228,7 +231,7 @@ struct TopologyChecks {
                 "\("\(later.prefix)".quoted) of \(draft.nodes[later.owner].title) overlaps "
                     + "\("\(earlier.prefix)".quoted) of \(draft.nodes[earlier.owner].title), line \(earlier.mark.line)")
         }
-        let assigned = draft.environments.flatMap(\.addresses).map(\.value)
+        let assigned = draft.policy.environments.flatMap(\.addresses).map(\.value)
         for item in items where !assigned.contains(where: { $0.contains(item.prefix) }) {
             report(
                 item.mark,
@@ -238,7 +241,7 @@ struct TopologyChecks {
 
     /// Hosts may claim the same addresses, but none that is some host's for good.
     private mutating func checkClaims() {
-        let assigned = draft.environments.flatMap(\.addresses).map(\.value)
+        let assigned = draft.policy.environments.flatMap(\.addresses).map(\.value)
         let given = draft.nodes.flatMap { node in node.applications.map { (prefix: $0, node: node) } }
         for node in draft.nodes {
             for claim in node.claims {
@@ -251,6 +254,26 @@ struct TopologyChecks {
                         "\(name) overlaps \("\(other.prefix.value)".quoted), which \(other.node.title) has for good, line "
                             + "\(other.prefix.mark.line)")
                 }
+            }
+        }
+    }
+
+    /// An application that every host knows is somewhere: at an address, which some host may have.
+    private mutating func checkNamedApplications(isComplete: Bool) {
+        let held = AddressRanges(draft.nodes.flatMap { $0.applications + $0.claims }.map(\.value))
+        for part in draft.policy.applications {
+            let title = "application \(part.application.name.quoted)"
+            if part.isChosen {
+                report(
+                    part.mark,
+                    "\(title) of a network has an address: one that is chosen (auto) would be another one on each host")
+            }
+            // What is missing because it could not be read is no second mistake.
+            for address in part.addresses where isComplete && !held.contains(IPPrefix(address.value)) {
+                report(
+                    address.mark,
+                    "no host may have \("\(address.value)".quoted) of \(title): see “applications” and “claims” of hosts"
+                )
             }
         }
     }

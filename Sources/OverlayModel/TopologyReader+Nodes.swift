@@ -11,7 +11,7 @@ struct TopologyDraft {
     var underlays: [UnderlayDraft] = []
     /// Also of those that could not be read.
     var underlayNames: Set<String> = []
-    var environments: [(name: Marked<String>, addresses: [Marked<IPPrefix>])] = []
+    var policy = PolicySection()
     var nodes: [NodeDraft] = []
     /// Also of those that could not be read.
     var nodeNames: Set<String> = []

@@ -8,7 +8,7 @@ struct TopologyReader: DocumentReader {
     static let unbuiltKeys = ["clients", "sites", "bridges", "egress", "multicast"]
 
     private static let keys = [
-        "network", "addressSpace", "subnets", "underlays", "environments", "managers", "hosts", "store",
+        "network", "addressSpace", "subnets", "underlays", "environments", "applications", "managers", "hosts", "store",
         "failureDetection",
     ]
 
@@ -31,7 +31,9 @@ struct TopologyReader: DocumentReader {
         if let space = draft.space { refuseIPv6(space) }
         if let node = fields["subnets"] { subnets(node, into: &draft) }
         if let node = fields["underlays"] { underlays(node, into: &draft) }
-        if let node = fields["environments"] { environments(node, into: &draft) }
+        draft.policy = PolicySection(
+            environments: fields["environments"], applications: fields["applications"], space: draft.space)
+        errors += draft.policy.errors
         if let node = fields["managers"] { nodes(node, .manager, into: &draft) }
         if let node = fields["hosts"] { nodes(node, .host, into: &draft) }
         if let node = fields["store"] {
@@ -47,10 +49,9 @@ struct TopologyReader: DocumentReader {
             network: network, addressSpace: (draft.space ?? []).map(\.value), nodeSubnet: nodeSubnet,
             clientSubnet: draft.clientSubnet?.value,
             linkSubnet: draft.linkSubnet?.value ?? Topology.standardLinkSubnet, underlays: checks.underlays,
-            environments: draft.environments.map {
-                NetworkEnvironment(name: $0.name.value, addresses: $0.addresses.map(\.value))
-            },
-            nodes: checks.nodes, store: checks.store, failureDetection: detection, source: source)
+            environments: draft.policy.environments.map(\.environment),
+            applications: draft.policy.applications.map(\.application), nodes: checks.nodes, store: checks.store,
+            failureDetection: detection, source: source)
     }
 
     private mutating func refuseIPv6(_ space: [Marked<IPPrefix>]) {
@@ -59,7 +60,7 @@ struct TopologyReader: DocumentReader {
         }
     }
 
-    // MARK: Subnets and environments
+    // MARK: Subnets
 
     private mutating func subnets(_ node: YAMLNode, into draft: inout TopologyDraft) {
         guard
@@ -70,15 +71,6 @@ struct TopologyReader: DocumentReader {
         draft.nodeSubnet = fields["nodes"].flatMap { prefix($0) }
         draft.clientSubnet = fields["clients"].flatMap { prefix($0) }
         if let links = fields["links"].flatMap({ prefix($0) }) { draft.linkSubnet = links }
-    }
-
-    private mutating func environments(_ node: YAMLNode, into draft: inout TopologyDraft) {
-        for (key, value) in entries(node, expected: "prefixes by the name of an environment") ?? [] {
-            guard isName(key), let items = items(value, expected: "a prefix, an address, or a list of them") else {
-                continue
-            }
-            draft.environments.append((key, items.compactMap { prefix($0) }))
-        }
     }
 
     // MARK: Underlays

@@ -1,10 +1,10 @@
 /// A set of addresses of both families as ranges of their numbers, for look-ups by the thousand.
-struct AddressRanges {
+package struct AddressRanges {
     /// Sorted, neither overlapping nor adjacent.
     private var ranges: [ClosedRange<UInt128>] = []
 
     /// The addresses of all these prefixes, which may overlap.
-    init(_ prefixes: some Sequence<IPPrefix>) {
+    package init(_ prefixes: some Sequence<IPPrefix>) {
         for prefix in prefixes.sorted() {
             let first = prefix.network.rawValue
             let last = prefix.last.rawValue
@@ -22,7 +22,7 @@ struct AddressRanges {
     }
 
     /// Whether every address of the prefix is in the set.
-    func contains(_ prefix: IPPrefix) -> Bool {
+    package func contains(_ prefix: IPPrefix) -> Bool {
         range(holding: prefix.network.rawValue).map { prefix.last.rawValue <= $0.upperBound } ?? false
     }
 

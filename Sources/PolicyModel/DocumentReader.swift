@@ -92,14 +92,15 @@ extension DocumentReader {
     }
 
     /// `true` or `false`, without quotes.
-    package mutating func flag(_ node: YAMLNode) -> Bool? {
+    /// - Parameter what: these two words, and others that the caller takes.
+    package mutating func flag(_ node: YAMLNode, expected what: String = "true or false") -> Bool? {
         switch node.content {
         case .scalar("true", plain: true):
             return true
         case .scalar("false", plain: true):
             return false
         case .scalar("true", plain: false), .scalar("false", plain: false):
-            expected("true or false, without quotes", at: node)
+            expected("\(what), without quotes", at: node)
         case .scalar(let text, _):
             let suggestion: String? =
                 switch text.lowercased() {
@@ -107,9 +108,9 @@ extension DocumentReader {
                 case "false", "no", "off", "n", "0": "false"
                 default: nearest.find(text, in: ["true", "false"])
                 }
-            expected("true or false", at: node, suggestion: suggestion)
+            expected(what, at: node, suggestion: suggestion)
         default:
-            expected("true or false", at: node)
+            expected(what, at: node)
         }
         return nil
     }

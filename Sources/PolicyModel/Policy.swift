@@ -9,8 +9,8 @@ public struct Policy: Hashable, Sendable {
     public var addressSpaceInterfaces: [String]
     /// The interface that carries the application addresses, which are announced on its link; nil for the instance's own.
     public var interface: String?
-    /// Whether the hostnames of attached applications are in the hosts file.
-    public var resolvesHostnames: Bool
+    /// Which hostnames are in the hosts file.
+    public var hostnames: ResolvedHostnames
     /// In the order of the file.
     public var environments: [Environment]
     /// In the order of the file.
@@ -25,14 +25,14 @@ public struct Policy: Hashable, Sendable {
     /// A policy from its parts; nothing is checked.
     public init(
         addressSpace: [IPPrefix], addressSpaceInterfaces: [String] = [], interface: String? = nil,
-        resolvesHostnames: Bool = true, environments: [Environment], applications: [Application] = [],
+        hostnames: ResolvedHostnames = .attached, environments: [Environment], applications: [Application] = [],
         loopbackShared: [SharedService] = [], hostGuard: HostGuard? = nil,
         source: String = ""
     ) {
         self.addressSpace = addressSpace
         self.addressSpaceInterfaces = addressSpaceInterfaces
         self.interface = interface
-        self.resolvesHostnames = resolvesHostnames
+        self.hostnames = hostnames
         self.environments = environments
         self.applications = applications
         self.loopbackShared = loopbackShared
@@ -49,6 +49,16 @@ public struct Policy: Hashable, Sendable {
     public func application(named name: String) -> Application? {
         applications.first { $0.name == name }
     }
+}
+
+/// Which applications' hostnames the hosts file has.
+public enum ResolvedHostnames: Hashable, Sendable, CaseIterable {
+    /// None.
+    case none
+    /// Those of applications that are attached on this host.
+    case attached
+    /// Those, and those of every application to which the policy gives an address, wherever it runs.
+    case all
 }
 
 /// A Virtual Network Environment: addresses that may talk among themselves, and what else they may do.

@@ -40,20 +40,16 @@ extension PolicyReader {
 
     /// The environment of a name; nil only if it is no mapping.
     mutating func environment(_ name: Marked<String>, _ node: YAMLNode) -> EnvironmentDraft? {
-        guard
-            let fields = fields(
-                node, expected: "an environment: a mapping with addresses", keys: Self.environmentKeys)
-        else { return nil }
-        require("addresses", in: fields, of: "environment \(name.value.quoted)", at: name.mark)
         var draft = EnvironmentDraft(
             environment: Environment(name: name.value, addresses: [], line: name.mark.line), mark: name.mark)
-        if let node = fields["addresses"],
-            let items = items(node, expected: "a prefix, an address, or a list of them")
-        {
-            draft.addresses = items.compactMap { prefix($0) }
-            draft.hasAllAddresses = draft.addresses.count == items.count
-            draft.environment.addresses = draft.addresses.map(\.value)
+        let what = "an environment: a mapping with addresses, or its addresses alone"
+        if isAddresses(node) {
+            addresses(node, into: &draft)
+            return draft
         }
+        guard let fields = fields(node, expected: what, keys: Self.environmentKeys) else { return nil }
+        require("addresses", in: fields, of: "environment \(name.value.quoted)", at: name.mark)
+        if let node = fields["addresses"] { addresses(node, into: &draft) }
         if let node = fields["host"], let access = word(node, of: Access.self) {
             draft.environment.host = access == .allow
         }
@@ -87,6 +83,22 @@ extension PolicyReader {
             permits(node, into: &draft)
         }
         return draft
+    }
+
+    /// Whether a node was meant to be addresses, and not a mapping with them.
+    private func isAddresses(_ node: YAMLNode) -> Bool {
+        switch node.content {
+        case .sequence: true
+        case .scalar(let text, _): text.contains { ".:/".contains($0) }
+        default: false
+        }
+    }
+
+    private mutating func addresses(_ node: YAMLNode, into draft: inout EnvironmentDraft) {
+        guard let items = items(node, expected: "a prefix, an address, or a list of them") else { return }
+        draft.addresses = items.compactMap { prefix($0) }
+        draft.hasAllAddresses = draft.addresses.count == items.count
+        draft.environment.addresses = draft.addresses.map(\.value)
     }
 
     private mutating func protocols(_ node: YAMLNode) -> Set<TransportProtocol>? {

@@ -21,39 +21,12 @@ extension PolicyReader {
         let space = fields["addressSpace"].flatMap { addressSpace($0) }
         let interfaces = fields["addressSpaceInterfaces"].map { self.interfaces($0) } ?? []
         let interface = fields["interface"].flatMap { self.interface($0) }
-        let resolvesHostnames = fields["resolveHostnames"].flatMap { flag($0) } ?? true
+        let hostnames = fields["resolveHostnames"].flatMap { resolvedHostnames($0) } ?? .attached
         let shared = fields["loopback"].map { loopback($0) } ?? []
 
-        var environments: [EnvironmentDraft] = []
-        // Every name that the file gives, so that a mistake inside an environment is not an unknown name elsewhere.
-        var names: Set<String> = []
-        if let node = fields["environments"] {
-            for (key, value) in entries(node, expected: "environments by name") ?? [] {
-                names.insert(key.value)
-                let isName = name(YAMLNode(content: .scalar(key.value, plain: true), mark: key.mark)) != nil
-                if let draft = environment(key, value), isName {
-                    environments.append(draft)
-                }
-            }
-        }
-        var applications: [ApplicationDraft] = []
-        var applicationNames: Set<String> = []
-        if let node = fields["applications"] {
-            for (key, value) in entries(node, expected: "applications by name") ?? [] {
-                applicationNames.insert(key.value)
-                let isName = name(YAMLNode(content: .scalar(key.value, plain: true), mark: key.mark)) != nil
-                if let draft = application(key, value), isName {
-                    applications.append(draft)
-                }
-            }
-        }
-
-        var checks = PolicyChecks(
-            space: space, environments: environments, environmentNames: names, applications: applications,
-            applicationNames: applicationNames, hasEnvironments: fields["environments"] != nil)
-        checks.nearest = nearest
-        checks.run()
-        errors += checks.errors
+        let (environments, applications) = members(
+            environments: fields["environments"], applications: fields["applications"], space: space,
+            mayLackEnvironments: false)
         let guardLine = fields.marks["guard"]?.line ?? 0
         let hostGuard = fields["guard"].flatMap {
             self.hostGuard($0, line: guardLine, space: space, applications: applications)
@@ -61,8 +34,56 @@ extension PolicyReader {
 
         return Policy(
             addressSpace: (space ?? []).map(\.value), addressSpaceInterfaces: interfaces,
-            interface: interface, resolvesHostnames: resolvesHostnames,
+            interface: interface, hostnames: hostnames,
             environments: environments.map(\.environment), applications: applications.map(\.application),
             loopbackShared: shared, hostGuard: hostGuard, source: source)
+    }
+
+    /// Environments and applications, which are checked with each other and with the address space.
+    /// - Parameters:
+    ///   - environments: nil where the file has none.
+    ///   - applications: nil where the file has none.
+    ///   - space: nil if some of it could not be read.
+    ///   - mayLackEnvironments: a file without environments is no mistake in itself, so that whoever refers to one has
+    ///     made it.
+    mutating func members(
+        environments: YAMLNode?, applications: YAMLNode?, space: [Marked<IPPrefix>]?, mayLackEnvironments: Bool
+    ) -> (environments: [EnvironmentDraft], applications: [ApplicationDraft]) {
+        // Every name that the file gives, so that a mistake inside an environment is not an unknown name elsewhere.
+        var environmentNames: Set<String> = []
+        let environmentDrafts = drafts(environments, expected: "environments by name", names: &environmentNames) {
+            $0.environment($1, $2)
+        }
+        var applicationNames: Set<String> = []
+        let applicationDrafts = drafts(applications, expected: "applications by name", names: &applicationNames) {
+            $0.application($1, $2)
+        }
+        var checks = PolicyChecks(
+            space: space, environments: environmentDrafts, environmentNames: environmentNames,
+            applications: applicationDrafts, applicationNames: applicationNames,
+            hasEnvironments: environments != nil || mayLackEnvironments)
+        checks.nearest = nearest
+        checks.run()
+        errors += checks.errors
+        return (environmentDrafts, applicationDrafts)
+    }
+
+    private mutating func drafts<Draft>(
+        _ node: YAMLNode?, expected what: String, names: inout Set<String>,
+        read: (inout Self, Marked<String>, YAMLNode) -> Draft?
+    ) -> [Draft] {
+        guard let entries = node.flatMap({ entries($0, expected: what) }) else { return [] }
+        var drafts: [Draft] = []
+        for (key, value) in entries {
+            names.insert(key.value)
+            let isName = name(YAMLNode(content: .scalar(key.value, plain: true), mark: key.mark)) != nil
+            if let draft = read(&self, key, value), isName { drafts.append(draft) }
+        }
+        return drafts
+    }
+
+    private mutating func resolvedHostnames(_ node: YAMLNode) -> ResolvedHostnames? {
+        if case .scalar("all", _) = node.content { return .all }
+        return flag(node, expected: "true, false or all").map { $0 ? .attached : .none }
     }
 }

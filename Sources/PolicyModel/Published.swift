@@ -19,13 +19,13 @@ public struct PublishedPolicy: Hashable, Sendable {
 public struct PublishedIdentity: Hashable, Sendable {
     /// The interface that carries the application addresses; nil for the instance's own.
     public var interface: String?
-    /// Whether the hostnames of attached applications are in the hosts file.
-    public var resolvesHostnames: Bool
+    /// Which hostnames are in the hosts file.
+    public var hostnames: ResolvedHostnames
 
     /// What holds as long as no policy says otherwise.
-    public init(interface: String? = nil, resolvesHostnames: Bool = true) {
+    public init(interface: String? = nil, hostnames: ResolvedHostnames = .attached) {
         self.interface = interface
-        self.resolvesHostnames = resolvesHostnames
+        self.hostnames = hostnames
     }
 }
 

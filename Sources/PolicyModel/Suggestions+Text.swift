@@ -44,30 +44,11 @@ extension Suggestions {
     private static func lines(
         of policy: RemotePolicy, key: String, remarks: [SuggestedRemote.Entry]
     ) -> [String] {
-        guard !policy.rules.isEmpty else { return ["      \(key): \(policy.otherwise ? "allow" : "deny")"] }
-        let allowed = policy.rules.filter(\.allows)
-        let denied = policy.rules.filter { !$0.allows }
-        guard !allowed.isEmpty || policy.otherwise else { return ["      \(key): deny"] }
-        var lines = ["      \(key):"]
-        if !allowed.isEmpty {
-            lines.append("        allow:")
-            // A list of what is allowed denies the rest: what was allowed without one has to be said now.
-            if policy.otherwise { lines += ["          - 0.0.0.0/0", "          - \"::/0\""] }
-            lines += allowed.map { rule in
-                // The new ones are the only ones that come from no line.
-                let remark = rule.line == 0 ? remarks.first { IPPrefix($0.address) == rule.prefix } : nil
-                return "          - \(entry(rule))" + (remark.map { "  # \(comment($0.evidence.description))" } ?? "")
-            }
+        policy.lines(key: key, indentation: 6) { rule in
+            // The new ones are the only ones that come from no line.
+            let entry = rule.line == 0 ? remarks.first { IPPrefix($0.address) == rule.prefix } : nil
+            return entry.map { comment($0.evidence.description) }
         }
-        if !denied.isEmpty { lines += ["        deny:"] + denied.map { "          - \(entry($0))" } }
-        return lines
-    }
-
-    /// `192.0.2.9 tcp/443`; in quotes where YAML may take it for something else.
-    private static func entry(_ rule: RemoteRule) -> String {
-        let isWhole = rule.ports.contains { $0.transport == nil }
-        let text = isWhole ? "\(rule.prefix)" : "\(rule.prefix) \(words(rule.ports, " "))"
-        return rule.prefix.family == .ipv6 ? "\"\(text)\"" : text
     }
 
     private static func words(_ ports: [PortRule], _ separator: String) -> String {

@@ -55,6 +55,7 @@ extension Agent {
         launcher: AttachedApplication.Launcher? = nil, confined: Bool = false
     ) throws(AgentError) -> AttachReport {
         try Name.check(name)
+        let request = policy == nil ? try completed(request, named: name) : request
         if let hostname = request.hostname { try Name.check(hostname: hostname) }
         guard let environment = try asking({ try dataplane.environment(named: request.environment) }) else {
             throw try unknownEnvironment(request.environment)
@@ -74,7 +75,7 @@ extension Agent {
             if policy != nil, hostname == nil { hostname = addresses.hostname }
             remember(addresses, of: name, warnings: &warnings)
         }
-        if let hostname { try checkFree(hostname: hostname, among: ground.applications) }
+        if let hostname { try checkFree(hostname: hostname, of: name, among: ground.applications) }
         // A cgroup that `exec` just made holds nobody yet.
         let foreign = launcher == nil ? try inspect(cgroup, clean: request.clean) : []
 
@@ -92,6 +93,18 @@ extension Agent {
         return AttachReport(
             application: application, foreignSockets: carried.isEmpty ? foreign : [], closedForeignSockets: carried,
             closedSockets: closed, repairs: ground.repairs, warnings: warnings)
+    }
+
+    /// A command that names an application of the published policy, and no address, means the ones that the policy has for it,
+    /// and its hostname unless the command has another one.
+    private func completed(_ request: AttachRequest, named name: String) throws(AgentError) -> AttachRequest {
+        guard request.addresses == .auto, let known = try publishedPolicy()?.policy.application(named: name),
+            known.environment == request.environment, let addresses = known.addresses
+        else { return request }
+        var request = request
+        request.addresses = .fixed(addresses)
+        request.hostname = request.hostname ?? known.hostname
+        return request
     }
 
     /// Attaches, step by step, and undoes what was done if a step fails.
@@ -187,12 +200,23 @@ extension Agent {
 // MARK: - What has to hold first
 
 extension Agent {
-    private func checkFree(hostname: String, among applications: [AttachedApplication]) throws(AgentError) {
+    private func checkFree(
+        hostname: String, of name: String, among applications: [AttachedApplication]
+    ) throws(AgentError) {
         let wanted = hostname.lowercased()
         for other in applications where other.hostname?.lowercased() == wanted {
             throw AgentError(
                 .conflict, "the hostname “\(other.hostname ?? wanted)” is taken by the application “\(other.name)”")
         }
+        // Where names resolve wherever their applications run, one that is not here has its name all the same.
+        guard try asking({ try dataplane.publishedIdentity() }).hostnames == .all,
+            let owner = try publishedPolicy()?.policy.applications.first(where: {
+                $0.hostname?.lowercased() == wanted && $0.name != name
+            })
+        else { return }
+        throw AgentError(
+            .conflict, "the policy gives the hostname “\(wanted)” to the application “\(owner.name)”",
+            hint: "choose another one, or attach it under that name with --name \(owner.name)")
     }
 
     private func checkFree(

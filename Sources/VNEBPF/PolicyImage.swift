@@ -263,7 +263,7 @@ extension PolicyImage {
                 header.guard4 = addresses.ipv4?.layout ?? vne_address()
                 header.guard6 = addresses.ipv6?.layout ?? vne_address()
             }
-            header.hostnames_off = policy.resolvesHostnames ? 0 : 1
+            header.hostnames = policy.hostnames.layout
             // The policy file's reader takes no longer one.
             _ = FixedText.write(policy.interface ?? "", to: &header.interface)
             // A longer name is cut: it is for messages only.

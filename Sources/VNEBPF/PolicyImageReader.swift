@@ -52,7 +52,7 @@ public struct PolicyImageReader {
     public var identity: PublishedIdentity {
         let interface = FixedText.string(of: header.interface)
         return PublishedIdentity(
-            interface: interface.isEmpty ? nil : interface, resolvesHostnames: header.hostnames_off == 0)
+            interface: interface.isEmpty ? nil : interface, hostnames: ResolvedHostnames(layout: header.hostnames))
     }
 
     /// Loopback services that every application may use.

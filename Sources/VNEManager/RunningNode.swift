@@ -68,7 +68,19 @@ public struct RunningNode: Sendable {
     }
 
     /// Takes the node down and forgets the network, its key included.
-    public func leave() async throws(ManagerError) {
+    /// - Parameter force: also a word whose end is not known: a host that forgot what it handed over, and joined again before
+    ///   managers agreed about it, would take the address for its own.
+    public func leave(force: Bool = false) async throws(ManagerError) {
+        let words = (try NodeFiles.text(place.handing) ?? "").split(separator: "\n").map {
+            $0.split(separator: " ").joined(separator: " to ")
+        }
+        guard force || words.isEmpty else {
+            throw ManagerError(
+                .failed,
+                "no manager has said yet what became of what this host handed over (\(words.joined(separator: ", "))): try again "
+                    + "once one answers, or leave with --force, and do not join again before `vne-manager status` on the other "
+                    + "host says that it has it")
+        }
         try await down()
         try await removeJoin()
         try NodeFiles.remove(place.kept)

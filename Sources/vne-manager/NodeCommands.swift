@@ -59,12 +59,19 @@ struct DownCommand: AsyncParsableCommand {
 struct LeaveCommand: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "leave", abstract: "Take this node down and forget the network, the private key included.",
-        discussion: "Example: vne-manager leave --network acme")
+        discussion: """
+            Refused while no manager has said what became of an address that this host handed over. Examples:
+              vne-manager leave --network acme
+              vne-manager leave --force
+            """)
+
+    @Flag(help: "Leave also in the middle of a handover.")
+    var force = false
 
     @OptionGroup var network: NetworkOptions
 
     func run() async throws {
-        try await network.end { node throws(ManagerError) in try await node.leave() }
+        try await network.end { [force] node throws(ManagerError) in try await node.leave(force: force) }
     }
 }
 

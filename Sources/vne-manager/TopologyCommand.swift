@@ -59,7 +59,8 @@ struct CheckTopologyCommand: ParsableCommand {
 
 struct ShowTopologyCommand: ParsableCommand {
     static let configuration = CommandConfiguration(
-        commandName: "show", abstract: "Show the nodes of a topology, and the tunnels that follow from it.",
+        commandName: "show",
+        abstract: "Show the nodes of a topology, the tunnels that follow from it, and who may talk to whom.",
         discussion: "Example: vne-manager topology show network.yaml --json")
 
     @OptionGroup var topology: TopologyArgument

@@ -20,12 +20,36 @@ struct TopologyView: Encodable {
         var mtu: Int
     }
 
+    struct EnvironmentView: Encodable {
+        struct PermitView: Encodable {
+            /// `ENVIRONMENT` or `ENVIRONMENT/APPLICATION`.
+            var to: String
+            /// As a policy writes them; empty for everything.
+            var ports: [String]
+        }
+
+        var name: String
+        var addresses: [String]
+        var permits: [PermitView]
+    }
+
+    struct ApplicationView: Encodable {
+        var name: String
+        var environment: String
+        var addresses: [String]
+        var hostname: String?
+        /// The hosts that may have its addresses.
+        var hosts: [String]
+    }
+
     var network: String
     var addressSpace: [String]
     /// The largest packet that every way takes, in bytes; nil where there is none.
     var mtu: Int?
     var nodes: [NodeView]
     var tunnels: [TunnelView]
+    var environments: [EnvironmentView]
+    var applications: [ApplicationView]
 
     init(_ topology: Topology) {
         network = topology.network
@@ -46,6 +70,22 @@ struct TopologyView: Encodable {
                 nodes: [$0.first.name, $0.second.name], kind: $0.kind.rawValue, underlay: $0.underlay.name,
                 use: $0.underlay.use.rawValue, mtu: $0.mtu)
         }
+        environments = topology.environments.map { environment in
+            EnvironmentView(
+                name: environment.name, addresses: environment.addresses.map(\.description),
+                permits: environment.permits.map { permit in
+                    let isWhole = permit.ports.contains { $0.transport == nil }
+                    return EnvironmentView.PermitView(
+                        to: permit.target, ports: isWhole ? [] : permit.ports.map(\.description))
+                })
+        }
+        applications = topology.applications.map { application in
+            let addresses = application.addresses?.all ?? []
+            return ApplicationView(
+                name: application.name, environment: application.environment, addresses: addresses.map(\.description),
+                hostname: application.hostname,
+                hosts: topology.hosts.filter { addresses.allSatisfy($0.mayHave) }.map(\.name))
+        }
     }
 
     /// For a person.
@@ -60,6 +100,20 @@ struct TopologyView: Encodable {
             lines.append(
                 "tunnel \(tunnel.nodes.joined(separator: " - ")) over \(tunnel.underlay): \(tunnel.use), "
                     + "\(tunnel.mtu) bytes")
+        }
+        for environment in environments {
+            lines.append("environment \(environment.name): \(environment.addresses.joined(separator: ", "))")
+            for permit in environment.permits {
+                let ports = permit.ports.isEmpty ? "everything" : permit.ports.joined(separator: ", ")
+                lines.append("  may call \(permit.to): \(ports)")
+            }
+        }
+        for application in applications {
+            let name = application.hostname.map { ", \($0)" } ?? ""
+            lines.append(
+                "application \(application.name) of \(application.environment): "
+                    + "\(application.addresses.joined(separator: ", "))\(name), on \(application.hosts.joined(separator: " or "))"
+            )
         }
         return lines.joined(separator: "\n")
     }

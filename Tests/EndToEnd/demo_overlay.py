@@ -1,15 +1,17 @@
 """A network across hosts: what `make demo-overlay` runs.
 
 Seven nodes on one machine, each a namespace with nothing but an address on an underlay: three managers and four hosts join
-with one command each. Real servers run in environments on different hosts; one moves to another host, a manager dies, it moves
-again, another manager's link is cut. Prints what was tried, and leaves nothing behind.
+with one command each. Real servers run in environments on different hosts. A permit comes and goes, an application moves to another
+host, a manager dies, it moves again, another manager's link is cut. Prints what was tried, and leaves nothing behind.
 """
 
 import json
 import subprocess
 import sys
 import time
+from contextlib import ExitStack
 
+from daemon import Daemon
 from demo import fetch
 from nodes import MANAGER, InvitedNodes
 from servers import nginx, redis
@@ -20,7 +22,12 @@ TOPOLOGY = """network: acme
 addressSpace: 10.10.0.0/16
 subnets: {nodes: 10.10.255.0/24}
 underlays: {internet: }
-environments: {shop: 10.10.2.0/24, payments: 10.10.3.0/24}
+environments:
+  shop: {addresses: 10.10.2.0/24}
+  payments: {addresses: 10.10.3.0/24}
+applications:
+  web: {environment: shop, address: 10.10.2.33, hostname: web.acme}
+  bank: {environment: payments, address: 10.10.3.49, hostname: bank.acme}
 managers:
   london: {address: 10.10.255.1, endpoints: {internet: 192.0.2.1}}
   paris: {address: 10.10.255.2, endpoints: {internet: 192.0.2.2}}
@@ -43,6 +50,8 @@ APPLICATIONS = (
     ("three", "cache", "shop", "10.10.2.49", "redis on 0.0.0.0:6379"),
     ("four", "echo", "shop", "10.10.2.200", "an echo server on 0.0.0.0:80"),
 )
+# What the second topology has besides.
+PERMIT = ", permits: [{to: payments/bank, ports: [tcp/80]}]"
 # What moves between hosts three and four.
 MOVED = "10.10.2.200"
 
@@ -81,6 +90,32 @@ class Demo:
         self.row("client", "web 10.10.2.33:7000", "the address that it sees", "10.10.2.17", who[0])
         self.row("client", "nobody 10.10.2.99:80", "an address without a host", "no answer",
                  fetch(client, "client", "10.10.2.99"))
+
+    def named(self, name):
+        """What client gets by a name, with its host's hosts file where programs look."""
+        return self.host("client").run("client", "unshare", "--mount", "sh", "-c",
+                                       'mount --bind "$0" /etc/hosts && exec curl -sS --max-time 2 "http://$1/"',
+                                       self.host("client").hosts, name).stdout.strip()
+
+    def publish(self, permits, expected):
+        """Another topology, and how long it takes until it holds."""
+        place = self.nodes.directory / "newer.yaml"
+        place.write_text(TOPOLOGY.replace("shop: {addresses: 10.10.2.0/24", f"shop: {{addresses: 10.10.2.0/24{permits}"))
+        self.nodes.manager("london", "topology publish", place)
+        begun = time.monotonic()
+        client = self.host("client")
+        while (got := fetch(client, "client", "10.10.3.49")) != expected and time.monotonic() - begun < 20:
+            time.sleep(0.05)
+        why = "permitted" if permits else "the permit is gone"
+        self.row("client", "bank 10.10.3.49:80", f"{why}, {time.monotonic() - begun:.1f} s", expected, got)
+
+    def permits(self):
+        print("\nA topology with a permit is published on one manager, and then one without:\n")
+        self.row("client", "http://web.acme/", "a name of the topology", "web", self.named("web.acme"))
+        self.publish(PERMIT, "bank")
+        self.row("client", "http://bank.acme/", "the same by name", "bank", self.named("bank.acme"))
+        self.row("bank", "web 10.10.2.33:80", "not the other way", "EPERM", fetch(self.host("bank"), "bank", "10.10.2.33"))
+        self.publish("", "EPERM")
 
     def asking(self):
         client = self.host("client")
@@ -136,10 +171,13 @@ class Demo:
         probe = f"answer(socket.create_connection(('{MOVED}', 80), timeout=1).getsockname()[0])"
         return client.python("client", probe) == "10.10.2.17"
 
-    def run(self, begun):
+    def run(self, begun, daemons):
         for node in HOSTS:
-            policy = f"/var/lib/vne-manager/{self.nodes.network(node)}/policy.yaml"
-            self.nodes.hosts[node].agent("apply", policy)
+            host = self.nodes.hosts[node]
+            host.hosts = host.directory / "hosts"
+            host.hosts.write_text("127.0.0.1 localhost\n")
+            (host.directory / "policy.yaml").symlink_to(f"/var/lib/vne-manager/{self.nodes.network(node)}/policy.yaml")
+            daemons.enter_context(Daemon(host))
         for node, name, environment, address, what in APPLICATIONS:
             self.attach(node, name, environment, address)
             print(f"  {name:7} {environment:9} {address:11} on host {node:6} {what}")
@@ -156,6 +194,7 @@ class Demo:
         took = time.monotonic() - begun
         self.check(f"from the topology to the first answer from host to host: {took:.1f} s", took < 60)
         self.tries()
+        self.permits()
         print()
         self.move("four", "three", "and kept its address")
         print("\nA connection from client to echo, and what happens on the way that it takes:\n")
@@ -173,9 +212,9 @@ def main():
     before = kernel_objects()
     print("Seven nodes with an address on an underlay each; one command a node: vne-manager init, and join\n")
     begun = time.monotonic()
-    with InvitedNodes(TOPOLOGY, ENDPOINTS) as nodes:
+    with InvitedNodes(TOPOLOGY, ENDPOINTS) as nodes, ExitStack() as daemons:
         demo = Demo(nodes)
-        demo.run(begun)
+        demo.run(begun, daemons)
         print("\n" + nodes.manager("one", "status").stdout)
     if left := left_behind(before, 10):
         sys.exit(f"demo-overlay: something was left behind: {left}")

@@ -100,6 +100,18 @@ class Move(unittest.TestCase):
         self.assertEqual(self.request(owner, turn, handovers={TILL: other})["refused"], {TILL: f"{other} has it"})
         self.assertEqual(self.moves.place(), (other, owner))
 
+    def test_a_host_does_not_leave_before_it_knows_what_became_of_its_word(self):
+        keeper = self.moves.keepers["shelf"]
+        keeper.send_signal(signal.SIGSTOP)
+        self.addCleanup(keeper.send_signal, signal.SIGCONT)
+        word = self.nodes.store("shelf").with_name("handing")
+        word.write_text("10.10.2.201 bank\n")
+        self.addCleanup(word.unlink)
+        refused = self.nodes.manager("shelf", "leave", check=False)
+        self.assertEqual(1, refused.returncode, refused.stdout)
+        self.assertIn("(10.10.2.201 to bank)", refused.stderr)
+        self.assertIn("shelf", self.nodes.manager("shelf", "status").stdout)
+
     # Offers to one manager, and then says to another one what was handed over, if that is to be said.
     OFFER = PYTHON_PRELUDE + """
 def ask(manager, line):

@@ -1,5 +1,5 @@
 import Foundation
-import OverlayModel
+@testable import OverlayModel
 import PolicyModel
 import Testing
 
@@ -114,5 +114,14 @@ import Testing
         let policy = try PolicyFile.parse(text, source: "policy.yaml")
         #expect(policy.addressSpace == topology.addressSpace)
         #expect(policy.environments.map(\.name) == topology.environments.map(\.name))
+        #expect(policy.environments.first?.permits.map(\.target) == ["payments/books"])
+        // Each host knows both, and has the cgroup of what may be on it.
+        #expect(policy.applications.map(\.hostname) == ["till.acme", "books.acme"])
+        #expect(policy.applications.map(\.cgroup) == ["system.slice/till.service", nil])
+        #expect(policy.hostnames == .all)
+        // A network that is kept apart is somebody else's than the machine's cgroups.
+        let apart = topology.policy(of: web, interfaces: [], isApart: true)
+        #expect(apart.applications.map(\.cgroup) == [nil, nil])
+        #expect(apart.environments == topology.environments)
     }
 }

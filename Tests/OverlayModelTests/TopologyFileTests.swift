@@ -33,6 +33,7 @@ enum Golden {
     static let mistakes = [
         "empty", "keys", "values", "subnets", "nodes", "ways", "ports", "nodes-subnet", "links-family", "links-size",
         "traps", "twice", "links-place", "unread", "applications", "claims", "store", "store-even",
+        "policy", "nowhere",
     ]
 
     @Test(arguments: mistakes)

@@ -34,7 +34,7 @@ struct FakeDataplane: Dataplane {
     func publishedIdentity() throws -> PublishedIdentity {
         // Asked for at every turn: what fails with it fails with the other questions.
         PublishedIdentity(
-            interface: world.policy?.interface, resolvesHostnames: world.policy?.resolvesHostnames ?? true)
+            interface: world.policy?.interface, hostnames: world.policy?.hostnames ?? .attached)
     }
 
     func environment(named name: String) throws -> PublishedEnvironment? {

@@ -35,6 +35,41 @@ import VNEAgent
         #expect(world.record(named: "web")?.hostname == "web.shop")
     }
 
+    @Test func `a policy may have hostnames resolve wherever their applications run`() throws {
+        let elsewhere =
+            "  far: {environment: shop, address: 10.10.2.77, hostname: Far.shop}\n"
+            + "  chosen: {environment: shop, address: auto, hostname: chosen.shop}\n"
+        try world.publish(Samples.attached + elsewhere)
+        #expect(world.named == ["web.shop": addresses("10.10.2.1")])
+        try world.publish("resolveHostnames: all\n" + Samples.attached + elsewhere)
+        let both = ["web.shop": addresses("10.10.2.1"), "far.shop": addresses("10.10.2.77")]
+        #expect(world.named == both)
+        // One that goes from here is somewhere else, and nobody else gets its name.
+        _ = try world.agent.detach("web")
+        #expect(world.named == both)
+        #expect(throws: AgentError.self) {
+            try world.agent.attach(
+                AttachRequest(cgroup: "shop/db", environment: "shop", hostname: "FAR.shop", name: "thief"))
+        }
+        #expect(world.named == both)
+    }
+
+    @Test func `who is attached by a name of the policy has the addresses and the hostname of it`() throws {
+        try world.publish(
+            Samples.attached + "  known: {environment: shop, address: 10.10.2.77, hostname: known.shop}\n")
+        let known = try world.agent.attach(AttachRequest(cgroup: "shop/db", environment: "shop", name: "known"))
+        #expect(known.application.addresses == addresses("10.10.2.77"))
+        #expect(world.named["known.shop"] == addresses("10.10.2.77"))
+        _ = try world.agent.detach("known")
+        // What the command says counts.
+        let other = try world.agent.attach(
+            AttachRequest(
+                cgroup: "shop/db", environment: "shop", addresses: .fixed(addresses("10.10.2.9")),
+                hostname: "other.shop", name: "known"))
+        #expect(other.application.addresses == addresses("10.10.2.9"))
+        #expect(other.application.hostname == "other.shop")
+    }
+
     @Test func `a name that others have, too, is warned of`() throws {
         world.foreignNames = ["web.shop"]
         let report = try world.agent.apply(Samples.attached, source: "policy.yaml")

@@ -271,11 +271,13 @@ func addresses(_ texts: String...) -> ApplicationAddresses {
 
     @Test func `how applications are known to others is kept`() throws {
         #expect(try reader(policy([])).identity == PublishedIdentity())
-        var named = policy([])
-        named.interface = "fifteen-bytes-0"
-        named.resolvesHostnames = false
-        let identity = PublishedIdentity(interface: "fifteen-bytes-0", resolvesHostnames: false)
-        #expect(try reader(named).identity == identity)
+        for hostnames in ResolvedHostnames.allCases {
+            var named = policy([])
+            named.interface = "fifteen-bytes-0"
+            named.hostnames = hostnames
+            let identity = PublishedIdentity(interface: "fifteen-bytes-0", hostnames: hostnames)
+            #expect(try reader(named).identity == identity)
+        }
     }
 
     @Test func `the file and its name are kept`() throws {

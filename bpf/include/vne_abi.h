@@ -202,6 +202,15 @@ struct vne_shared_service {
 #define VNE_SHARED_MAX 8
 #define VNE_INTERFACES_MAX 16
 
+/** Which applications' hostnames the hosts file has. */
+enum vne_hostnames {
+	/** Those of applications that are attached on this host. */
+	VNE_HOSTNAMES_ATTACHED = 0,
+	VNE_HOSTNAMES_NONE = 1,
+	/** Every application's to which the policy gives an address, wherever it runs. */
+	VNE_HOSTNAMES_ALL = 2,
+};
+
 /** Page 0 of a policy image. All `…_page` are page numbers. */
 struct vne_image_header {
 	__u32 magic;
@@ -245,8 +254,8 @@ struct vne_image_header {
 	__u32 interface_count;
 	__u32 interfaces[VNE_INTERFACES_MAX];
 	__u32 shared_count;
-	/** Nonzero: hostnames are in no hosts file. The agent's, as `interface` is. */
-	__u32 hostnames_off;
+	/** Which hostnames are in the hosts file: an `enum vne_hostnames`. The agent's, as `interface` is. */
+	__u32 hostnames;
 	struct vne_shared_service shared[VNE_SHARED_MAX];
 	/** What wildcards of guarded processes become, and their source towards the address space; all zero for none.
 	 */
