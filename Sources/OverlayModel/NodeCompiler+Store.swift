@@ -20,6 +20,9 @@ extension NodeCompiler {
             "HEARTBEAT_INTERVAL=100", "ELECTION_TIMEOUT=1000",
             // A request is one commit, with a condition for each address that its host has.
             "MAX_TXN_OPS=16384", "AUTO_COMPACTION_MODE=periodic", "AUTO_COMPACTION_RETENTION=5m",
+            // What is older than a snapshot is no more on the disk, and is not read at a start: by default etcd makes one after
+            // 100,000 requests, and a request of a busy host is a megabyte.
+            "SNAPSHOT_COUNT=100", "MAX_WALS=2",
             "STRICT_RECONFIG_CHECK=true", "LOGGER=zap", "LOG_LEVEL=error", "LOG_OUTPUTS=stderr",
         ]
         return NodeConfiguration.File(
