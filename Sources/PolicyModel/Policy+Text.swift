@@ -91,6 +91,18 @@ extension Application {
 }
 
 extension String {
-    /// In quotes, so that YAML reads nothing into it. It has no control characters.
-    fileprivate var quotedForYAML: String { "\"\(replacing("\\", with: "\\\\").replacing("\"", with: "\\\""))\"" }
+    /// In quotes, so that YAML reads nothing into it, whatever is in it.
+    fileprivate var quotedForYAML: String {
+        var text = "\""
+        for scalar in unicodeScalars {
+            switch scalar {
+            case "\"", "\\": text += "\\" + String(scalar)
+            case " "..."~": text.unicodeScalars.append(scalar)
+            default:
+                let digits = String(scalar.value, radix: 16)
+                text += "\\U" + String(repeating: "0", count: 8 - digits.count) + digits
+            }
+        }
+        return text + "\""
+    }
 }

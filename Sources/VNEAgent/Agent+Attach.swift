@@ -75,7 +75,11 @@ extension Agent {
             if policy != nil, hostname == nil { hostname = addresses.hostname }
             remember(addresses, of: name, warnings: &warnings)
         }
-        if let hostname { try checkFree(hostname: hostname, of: name, among: ground.applications) }
+        if let hostname {
+            try checkFree(hostname: hostname, among: ground.applications)
+            // No two of one policy have the same.
+            if policy == nil { try checkUnreserved(hostname: hostname, for: name) }
+        }
         // A cgroup that `exec` just made holds nobody yet.
         let foreign = launcher == nil ? try inspect(cgroup, clean: request.clean) : []
 
@@ -96,9 +100,10 @@ extension Agent {
     }
 
     /// A command that names an application of the published policy, and no address, means the ones that the policy has for it,
-    /// and its hostname unless the command has another one.
+    /// and its hostname unless the command has another one. A name that only follows from a path or a program means nobody.
     private func completed(_ request: AttachRequest, named name: String) throws(AgentError) -> AttachRequest {
-        guard request.addresses == .auto, let known = try publishedPolicy()?.policy.application(named: name),
+        guard request.name != nil, request.addresses == .auto,
+            let known = try publishedPolicy()?.policy.application(named: name),
             known.environment == request.environment, let addresses = known.addresses
         else { return request }
         var request = request
@@ -200,15 +205,17 @@ extension Agent {
 // MARK: - What has to hold first
 
 extension Agent {
-    private func checkFree(
-        hostname: String, of name: String, among applications: [AttachedApplication]
-    ) throws(AgentError) {
+    private func checkFree(hostname: String, among applications: [AttachedApplication]) throws(AgentError) {
         let wanted = hostname.lowercased()
         for other in applications where other.hostname?.lowercased() == wanted {
             throw AgentError(
                 .conflict, "the hostname “\(other.hostname ?? wanted)” is taken by the application “\(other.name)”")
         }
-        // Where names resolve wherever their applications run, one that is not here has its name all the same.
+    }
+
+    /// Where names resolve wherever their applications run, one that is not here has its name all the same.
+    private func checkUnreserved(hostname: String, for name: String) throws(AgentError) {
+        let wanted = hostname.lowercased()
         guard try asking({ try dataplane.publishedIdentity() }).hostnames == .all,
             let owner = try publishedPolicy()?.policy.applications.first(where: {
                 $0.hostname?.lowercased() == wanted && $0.name != name

@@ -57,8 +57,7 @@ extension Agent {
             }
             let attach = AttachRequest(
                 cgroup: path, environment: request.environment, addresses: request.addresses,
-                hostname: request.hostname,
-                name: name)
+                hostname: request.hostname, name: request.name)
             let report = introduced(
                 try self.attach(
                     attach, named: name, cgroup: cgroup, ground: ground, launcher: request.launcher,

@@ -14,7 +14,8 @@ extension Agent {
                 let applications = if let known { known } else { try asking { try dataplane.applications() } }
                 for application in applications where application.state == .attached {
                     guard let hostname = application.hostname else { continue }
-                    hosts[hostname.lowercased()] = application.addresses
+                    // What the policy calls so is called so on every host.
+                    hosts[hostname.lowercased()] = hosts[hostname.lowercased()] ?? application.addresses
                 }
             }
             let named = hosts.map { NamedHost(name: $0.key, addresses: $0.value) }.sorted { $0.name < $1.name }

@@ -57,6 +57,9 @@ public struct KeptNode: Sendable {
             sources: ("\(place.kept)/\(Self.topologyFile)", "\(place.kept)/\(Self.keysFile)"))
     }
 
+    /// Whether what is kept is an invitation's: the way to managers, and no word about environments and applications.
+    var isInvited: Bool { roster == nil && NodeFiles.names(in: place.kept).contains(Self.invitationFile) }
+
     /// Checks what a node is given, and keeps it in place of what it had.
     /// - Parameters:
     ///   - topology: the text of a topology file.
@@ -96,6 +99,7 @@ public struct KeptNode: Sendable {
                 "\(sources.keys) has \(listed) for \(name.quoted), and the key of this node is \(own): each is made where "
                     + "it is used (vne-manager key)")
         }
+        try NodeFiles.remove("\(place.kept)/\(invitationFile)")
         for (file, text) in [(topologyFile, topology), (keysFile, keys), (nameFile, name + "\n")] {
             try NodeFiles.write(text, to: "\(place.kept)/\(file)")
         }

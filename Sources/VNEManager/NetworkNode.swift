@@ -48,7 +48,10 @@ public struct NetworkNode: Sendable {
         } else {
             try await running.removeJoin()
         }
-        if kept.node.role == .host { try NodeFiles.write(configuration.text("policy.yaml"), to: place.policy) }
+        // Without what it says of applications these would be no applications any more.
+        if kept.node.role == .host, !kept.isInvited {
+            try NodeFiles.write(configuration.text("policy.yaml"), to: place.policy)
+        }
         try await routing.reconcile(configuration.text("bird.conf"))
         try await probing.reconcile(configuration.text("probes.json"))
         try await leadToApplications()

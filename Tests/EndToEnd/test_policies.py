@@ -145,20 +145,43 @@ class Policies(unittest.TestCase):
             return True
         self.nodes.wait_until(holds, 20 * SLOWNESS, "the permit is nowhere")
         self.publish()
+        held[0].wait(20 * SLOWNESS)
         self.assertIn(held[0].stdout.readline().strip(), ("Software caused connection abort", "closed",
                                                           "Connection reset by peer"))
 
     def test_what_a_network_says_holds_while_nobody_is_there_who_says_it(self):
         """The kernel has it: whoever kills all that could change it on a host gets nothing by that."""
         self.serve()
+        self.permits()
         for node, daemon in self.daemons.items():
             for process in (self.nodes.keepers[node], daemon.process):
                 process.kill()
                 process.wait()
             self.addCleanup(daemon.start)
             self.addCleanup(lambda node=node: self.nodes.keepers.update({node: self.nodes.keep(node)}))
-        self.assertEqual("EPERM", self.asks())
+        self.assertEqual(["10.10.2.1", "10.10.3.17"], self.asks())
+        self.assertEqual("EPERM", self.bank.python("books", ASK_TCP, "10.10.2.1", "7000"))
         self.assertEqual("10.10.2.1", self.resolves(self.bank, "till.acme"))
+
+    def test_a_host_that_is_invited_anew_goes_on_as_before_until_it_takes_part(self):
+        """What an invitation has of the topology is the way to managers, and no word about applications."""
+        policy = self.nodes.store("web").with_name("policy.yaml")
+        before = policy.read_text()
+        self.assertIn("till", before)
+        self.nodes.manager("london", "invite", "web", "--replace", "--output", self.nodes.directory)
+        run("ip", "-n", self.nodes.name, "link", "set", self.nodes.leg("web"), "down")
+        try:
+            tried = self.nodes.manager("web", "join", "--invitation", self.nodes.invitation("web"), "--patience", "5",
+                                       check=False)
+            self.assertEqual(1, tried.returncode, tried.stderr)
+            self.nodes.manager("web", "up", check=False)
+            self.assertEqual(before, policy.read_text())
+            self.assertEqual("attached", self.web.applications()["till"]["state"])
+        finally:
+            run("ip", "-n", self.nodes.name, "link", "set", self.nodes.leg("web"), "up")
+        self.nodes.await_all([self.nodes.join("web")])
+        self.nodes.wait_until(lambda: self.nodes.leads_to("web", "10.10.3.17"), 30 * SLOWNESS, "web does not come back")
+        self.assertEqual(before, policy.read_text())
 
     def test_every_host_knows_every_name(self):
         for host in (self.web, self.bank):

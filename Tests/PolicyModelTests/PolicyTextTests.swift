@@ -82,6 +82,18 @@ import Testing
         }
     }
 
+    @Test(arguments: [
+        "a b", "x\u{80}", "a\u{85}b", "\"\u{301}c", "\\\u{301}", "ü/日本", "a\u{2028}b", "\u{1F600}", "it's", "#", "*",
+    ])
+    func `a path means the same once it was written and read, whatever is in it`(path: String) throws {
+        let environment = Environment(name: "shop", addresses: [try #require(IPPrefix("10.10.2.0/24"))])
+        let application = Application(name: "web", environment: "shop", addresses: nil, cgroup: "a/\(path)")
+        let policy = Policy(
+            addressSpace: environment.addresses, environments: [environment], applications: [application], source: "")
+        let again = try PolicyFile.parse(policy.yaml, source: "")
+        #expect(again.applications.first?.cgroup.map { Array($0.utf8) } == Array("a/\(path)".utf8))
+    }
+
     @Test func `a policy of nothing is written`() throws {
         try expectSame(PolicyFile.parse("addressSpace: 10.10.0.0/16\nenvironments: {}", source: "policy.yaml"))
     }

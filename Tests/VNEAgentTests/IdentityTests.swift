@@ -61,6 +61,11 @@ import VNEAgent
         #expect(known.application.addresses == addresses("10.10.2.77"))
         #expect(world.named["known.shop"] == addresses("10.10.2.77"))
         _ = try world.agent.detach("known")
+        // A name that only follows from the path is nobody's.
+        world.cgroups["shop/known"] = 12
+        let stranger = try world.agent.attach(AttachRequest(cgroup: "shop/known", environment: "shop"))
+        #expect(stranger.application.addresses != addresses("10.10.2.77"))
+        _ = try world.agent.detach(stranger.application.name)
         // What the command says counts.
         let other = try world.agent.attach(
             AttachRequest(
