@@ -37,8 +37,3 @@ extension Topology {
 
     private func text(_ prefix: IPPrefix) -> String { "\(prefix.network)/\(prefix.length)" }
 }
-
-extension String {
-    /// A name or an address, which have none of the signs that YAML reads something into.
-    fileprivate var quotedForYAML: String { "\"\(self)\"" }
-}

@@ -89,20 +89,3 @@ extension Application {
         return "  \(name): {environment: \(environment), address: \(address)\(hostname)\(cgroup)}"
     }
 }
-
-extension String {
-    /// In quotes, so that YAML reads nothing into it, whatever is in it.
-    fileprivate var quotedForYAML: String {
-        var text = "\""
-        for scalar in unicodeScalars {
-            switch scalar {
-            case "\"", "\\": text += "\\" + String(scalar)
-            case " "..."~": text.unicodeScalars.append(scalar)
-            default:
-                let digits = String(scalar.value, radix: 16)
-                text += "\\U" + String(repeating: "0", count: 8 - digits.count) + digits
-            }
-        }
-        return text + "\""
-    }
-}

@@ -38,7 +38,7 @@ extension PolicyReader {
         case `private`
     }
 
-    /// The environment of a name; nil only if it is no mapping.
+    /// The environment of a name; nil only if it is neither a mapping nor addresses.
     mutating func environment(_ name: Marked<String>, _ node: YAMLNode) -> EnvironmentDraft? {
         var draft = EnvironmentDraft(
             environment: Environment(name: name.value, addresses: [], line: name.mark.line), mark: name.mark)

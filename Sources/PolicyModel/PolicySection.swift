@@ -17,7 +17,7 @@ package struct PolicySection {
         package var isChosen: Bool
     }
 
-    /// In the order of the document; none that is no mapping.
+    /// In the order of the document; none that is neither a mapping nor addresses.
     package var environments: [EnvironmentPart] = []
     /// In the order of the document; none that is no mapping.
     package var applications: [ApplicationPart] = []
